@@ -1,0 +1,42 @@
+# Everything runs in .venv, with the versions of constraints.txt. `make demo` and `make test` need
+# nothing before them but Python 3.11 and make.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## Make .venv with the tested versions
+
+$(STAMP): pyproject.toml constraints.txt
+	command -v $(PYTHON) >/dev/null || { echo "Expected $(PYTHON) on the PATH; set PYTHON=... to a Python >= 3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
+	touch $@
+
+demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
+	$(BIN)/lightning fit --config configs/demo.yaml
+
+lint: $(STAMP) ## Check style, types and the layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## Check everything: lint, types, and all tests with coverage
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadgroup --cov --cov-report=term:skip-covered
+
+format: $(STAMP) ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure every performance claim, and write benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py
+
+clean: ## Remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,9 @@
+"""The one exception that means: the user's input is wrong, not the program."""
+
+
+class InputError(ValueError):
+    """Tell a user's mistake in one message: what was expected, what was found, what to do.
+
+    The command line prints the message alone on stderr and ends with status 2; every other
+    exception is a bug of ours and keeps its traceback.
+    """

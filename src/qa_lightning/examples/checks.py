@@ -1,0 +1,174 @@
+"""What is checked over all rows of a split, and how faults are told: all at once, with places."""
+
+import logging
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qa_lightning.errors import InputError
+from qa_lightning.examples.rows import lookup
+from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, RawBatch, Unreadable
+from qa_lightning.examples.splits import Slice
+from qa_lightning.examples.tables import has_column
+
+_logger = logging.getLogger(__name__)
+_TOLD = 8  # faults told one by one; the rest is a number
+
+
+class Places:
+    """Know where each row of a split stands in its files."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._batches: list[RawBatch] = []
+        self.num_rows = 0
+
+    def add(self, batch: RawBatch) -> None:
+        """Append a batch's rows; of the batch only the places are kept."""
+        self._starts.append(self.num_rows)
+        self._batches.append(batch._replace(rows=[]))
+        self.num_rows += len(batch.keys)
+
+    def __getitem__(self, index: int) -> str:
+        number = bisect_right(self._starts, index) - 1
+        batch = self._batches[number]
+        key = batch.keys[index - self._starts[number]]
+        if isinstance(key, int):
+            return f"{batch.origin}, {batch.unit} {key}"
+        return f"{batch.origin}, {batch.unit} {key[0]} ({key[1]})"
+
+
+class SplitRows(NamedTuple):
+    """Hold one split's canonical columns, the faults in it (row, what) and its places."""
+
+    table: pa.Table
+    faults: list[tuple[int, str]]
+    places: Places
+
+
+def check_columns(batch: RawBatch, columns: ColumnNames, *, answers: bool) -> None:
+    """Check that a file has the columns it needs, before every single row is blamed.
+
+    Raises:
+        InputError: a column is in none of the batch's rows.
+    """
+    missing = [
+        (name, forms)
+        for name, forms in columns.required(answers=answers)
+        if not any(all(_has(batch, column) for column in form) for form in forms)
+    ]
+    found = batch.names or _names(batch)
+    if missing and found:
+        wanted = "; ".join(f"{name} ({_either(forms)})" for name, forms in missing)
+        raise InputError(
+            f"Expected in {batch.origin} a column for each of: {wanted}. Found the columns "
+            f"{', '.join(found)}. Name the file's own column with `columns`, for instance "
+            f"{{{missing[0][0]}: {found[0]}}}."
+        )
+
+
+def _either(forms: Sequence[Sequence[str]]) -> str:
+    return " or ".join(" + ".join(form) for form in forms)
+
+
+def _has(batch: RawBatch, name: str) -> bool:
+    if isinstance(batch.rows, pa.Table):
+        return has_column(batch.rows.schema, name)
+    rows = (row for row in batch.rows if not isinstance(row, Unreadable))
+    return any(name in row or lookup(row, name) is not None for row in rows)
+
+
+def _names(batch: RawBatch) -> tuple[str, ...]:
+    rows = (row for row in batch.rows if not isinstance(row, Unreadable))
+    return tuple(dict.fromkeys(name for row in rows for name in row))
+
+
+def complete_ids(rows: SplitRows, columns: ColumnNames, prefix: str) -> SplitRows:
+    """Number the rows where none has an id; where only some have, the others are faults."""
+    ids = rows.table.column("id")
+    missing = pc.is_null(ids)
+    unread = pc.sum(pc.equal(ids, "")).as_py() or 0
+    if ids.null_count == 0:
+        return rows
+    if ids.null_count + unread == len(ids):
+        made = pa.array((f"{prefix}row-{number}" for number in range(len(ids))), pa.string())
+        position = CANONICAL_SCHEMA.get_field_index("id")
+        field = CANONICAL_SCHEMA.field("id")
+        return rows._replace(table=rows.table.set_column(position, field, made))
+    lost = pc.indices_nonzero(missing).to_pylist()
+    faults = dict(rows.faults)
+    for row in lost:
+        told = f"; {faults[row]}" if row in faults else ""
+        faults[row] = f"`{columns.id}` is missing, which other rows have{told}"
+    return rows._replace(faults=sorted(faults.items()))
+
+
+def check_faults(parts: Sequence[tuple[Slice, SplitRows]]) -> None:
+    """Tell the faults in the selected rows all at once.
+
+    Raises:
+        InputError: there are any.
+    """
+    lines: list[str] = []
+    count = 0
+    for part, rows in parts:
+        selected = [fault for fault in rows.faults if part.start <= fault[0] < part.stop]
+        count += len(selected)
+        lines += [_fault_line(rows, *fault) for fault in selected[: max(0, _TOLD - len(lines))]]
+    if count:
+        total = sum(part.stop - part.start for part, _ in parts)
+        rest = f"\n  and {count - len(lines)} more" if count > len(lines) else ""
+        raise InputError(
+            "Expected rows with id, context, question and answers {text, answer_start}; "
+            f"{count} of {total} cannot be read:\n  " + "\n  ".join(lines) + rest + "\n"
+            "Mend or remove them; name columns that are called otherwise with `columns`."
+        )
+
+
+def _fault_line(rows: SplitRows, index: int, what: str) -> str:
+    name = rows.table.column("id")[index].as_py()
+    return f"{rows.places[index]}{f', id {name!r}' if name else ''}: {what}"
+
+
+def check_unique(ids: pa.ChunkedArray, parts: Sequence[tuple[Slice, SplitRows]]) -> None:
+    """Check that every selected id occurs once: predictions and scores are joined by it.
+
+    Raises:
+        InputError: an id occurs twice.
+    """
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    counts = pc.value_counts(ids)
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    places = [_where(ids, name, parts) for name in repeated[:_TOLD].to_pylist()]
+    more = f"\n  and {len(repeated) - len(places)} more" if len(repeated) > len(places) else ""
+    raise InputError(
+        f"Expected every id once: predictions are written by id. {len(repeated)} occur more than "
+        "once:\n  " + "\n  ".join(places) + more + "\n"
+        "Give each question an id of its own, or leave out the file or slice that repeats them."
+    )
+
+
+def _where(ids: pa.ChunkedArray, name: str, parts: Sequence[tuple[Slice, SplitRows]]) -> str:
+    found = pc.indices_nonzero(pc.equal(ids, name)).to_pylist()
+    places = [_place(row, parts) for row in found[:3]]
+    return f"{name!r}: " + "; ".join(places) + ("; ..." if len(found) > len(places) else "")
+
+
+def _place(row: int, parts: Iterable[tuple[Slice, SplitRows]]) -> str:
+    for part, rows in parts:
+        length = part.stop - part.start
+        if row < length:
+            return rows.places[part.start + row]
+        row -= length
+    raise IndexError(row)
+
+
+def warn_of_empty_texts(table: pa.Table, label: str) -> None:
+    """Log how many contexts and questions are empty: translation leaves some, nobody means them."""
+    for name in ("context", "question"):
+        if count := pc.sum(pc.equal(table.column(name), "")).as_py():
+            _logger.warning("%s: %d of %d have an empty %s", label, count, table.num_rows, name)

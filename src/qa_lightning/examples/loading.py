@@ -1,0 +1,172 @@
+"""A source, a split and a column mapping → checked examples, or the hash of what they would be."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+
+import datasets
+import pyarrow as pa
+
+from qa_lightning.examples.checks import (
+    Places,
+    SplitRows,
+    check_columns,
+    check_faults,
+    check_unique,
+    complete_ids,
+    warn_of_empty_texts,
+)
+from qa_lightning.examples.rows import rows_table
+from qa_lightning.examples.schema import CANONICAL_FEATURES, CANONICAL_SCHEMA, ColumnNames, RawBatch
+from qa_lightning.examples.sources import Paths, Source, open_source
+from qa_lightning.examples.splits import choose_splits, slices_of
+from qa_lightning.examples.tables import canonical_table, row_dicts
+
+_LOADING_VERSION = 1  # raise it when the same bytes come to give other examples
+_SLICE_ROWS = 5_000
+
+AnySource = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths]
+
+
+def load_examples(
+    source: AnySource,
+    *,
+    split: str | None = None,
+    dataset_config: str | None = None,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    seed: int | None = None,
+    with_answers: bool = True,
+) -> datasets.Dataset:
+    """Load the examples of one split, with the canonical columns and nothing else.
+
+    A file or a list of files is the split ``train``, unless each file's name says another
+    (``dev-v2.0.json``: ``validation``). A slice counts as ``datasets`` counts. Only the selected
+    rows are checked. Texts stay as they are; a title that is absent is ``""``; ids ``row-0``,
+    ``row-1``, … by place in the split are made only where no row has one; integers become text.
+
+    Args:
+        source: ``demo``, a Hub id, a path, a list of paths, or ``{split: path or paths}``. An
+            existing path goes before a Hub id of that name.
+        split: split or slice; may be left out where there is one split.
+        dataset_config: configuration of a Hub data set or of ``demo``.
+        revision: branch, tag or commit of a Hub data set.
+        columns: ``{canonical name: name in the file}``; dots step into structures. Also
+            ``answer_text`` and ``answer_start`` (a pair for ``answers``), and ``is_impossible``.
+        cache_dir: where ``datasets`` keeps Hub data sets.
+        seed: seed of ``demo``.
+        with_answers: whether rows need answers; without, they may be absent (empty lists).
+
+    Raises:
+        InputError: the source, the split, a column or some rows cannot be read.
+    """
+    names = ColumnNames.from_mapping(columns)
+    opened = open_source(
+        source, config=dataset_config, revision=revision, cache_dir=cache_dir, seed=seed or 0
+    )
+    chosen = choose_splits(split, opened.splits(), opened.label)
+    read = {name: _read_split(opened, name, names, with_answers, chosen) for name in chosen}
+    key = _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
+    table = _select(read, split or chosen[0], opened.label)
+    info = datasets.DatasetInfo(features=CANONICAL_FEATURES)
+    # Without a fingerprint `datasets` would pickle the whole table to make one.
+    name = datasets.NamedSplit((split or chosen[0]).replace(" ", ""))
+    return datasets.Dataset(table, info=info, split=name, fingerprint=key)
+
+
+def source_fingerprint(
+    source: AnySource,
+    *,
+    split: str | None = None,
+    dataset_config: str | None = None,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    seed: int | None = None,
+    with_answers: bool = True,
+) -> str:
+    """Hash what ``load_examples`` would read with the same arguments, without parsing it.
+
+    It covers the arguments; of files the kind and every byte, not the name nor the time, of those
+    splits only that the instruction takes rows of; of a Hub data set the commit that the Hub names
+    now (offline: the commit in the local cache); of ``demo`` the seed and the generator's version.
+
+    Raises:
+        InputError: the source or the split does not exist.
+    """
+    opened = open_source(
+        source, config=dataset_config, revision=revision, cache_dir=cache_dir, seed=seed or 0
+    )
+    chosen = choose_splits(split, opened.splits(), opened.label)
+    return _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
+
+
+def _hash(
+    opened: Source,
+    split: str | None,
+    columns: Mapping[str, str] | None,
+    chosen: Sequence[str],
+    *settings: object,
+) -> str:
+    parts = [
+        _LOADING_VERSION,
+        split,
+        sorted((columns or {}).items()),
+        opened.identity(chosen),
+        settings,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _read_split(
+    opened: Source, split: str, columns: ColumnNames, answers: bool, chosen: Sequence[str]
+) -> SplitRows:
+    places, tables = Places(), [CANONICAL_SCHEMA.empty_table()]
+    faults: list[tuple[int, str]] = []
+    seen = ""
+    for batch in opened.batches(split, columns):
+        if batch.origin != seen:
+            check_columns(batch, columns, answers=answers)
+            seen = batch.origin
+        found = _read_batch(batch, columns, answers, tables)
+        faults += [(places.num_rows + row, what) for row, what in found]
+        places.add(batch)
+    rows = SplitRows(pa.concat_tables(tables), faults, places)
+    # Made-up ids of two splits must not meet.
+    return complete_ids(rows, columns, f"{split}-" if len(chosen) > 1 else "")
+
+
+def _read_batch(
+    batch: RawBatch, columns: ColumnNames, answers: bool, tables: list[pa.Table]
+) -> list[tuple[int, str]]:
+    """Append a batch's canonical table, and return its faults."""
+    if not isinstance(batch.rows, pa.Table):
+        read = rows_table(batch.rows, columns, answers_required=answers)
+        tables.append(read.table)
+        return read.faults
+    table = canonical_table(batch.rows, columns, answers_required=answers)
+    if table is not None:
+        tables.append(table)
+        return []
+    faults = []
+    for start in range(0, batch.rows.num_rows, _SLICE_ROWS):
+        rows = row_dicts(batch.rows.slice(start, _SLICE_ROWS))
+        read = rows_table(rows, columns, answers_required=answers)
+        tables.append(read.table)
+        faults += [(start + row, what) for row, what in read.faults]
+    return faults
+
+
+def _select(read: Mapping[str, SplitRows], split: str, label: str) -> pa.Table:
+    """Cut the selected rows out of their splits, and check them."""
+    slices = slices_of(split, {name: rows.table.num_rows for name, rows in read.items()})
+    parts = [(part, read[part.split]) for part in slices]
+    check_faults(parts)
+    table = pa.concat_tables(
+        rows.table.slice(part.start, part.stop - part.start) for part, rows in parts
+    )
+    check_unique(table.column("id"), parts)
+    warn_of_empty_texts(table, f"{label} ({split})")
+    return table

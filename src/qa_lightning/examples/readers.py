@@ -1,0 +1,222 @@
+"""Files → raw batches, one reader a kind of file; what cannot be parsed at all is told here."""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qa_lightning.errors import InputError
+from qa_lightning.examples.nested import document_rows
+from qa_lightning.examples.schema import ColumnNames, RawBatch, Row, Unreadable
+
+_BATCH_ROWS = 5_000  # bounds the Python objects alive at a time
+_GZIP_MAGIC = b"\x1f\x8b"
+_JSON_LINES = (".jsonl", ".ndjson")
+
+KeyedRow = tuple[int | tuple[int, str], Row]
+Reader = Callable[[Path, ColumnNames], Iterator[RawBatch]]
+
+
+def read_file(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    """Read a file or a `save_to_disk` folder of one data set, by its kind.
+
+    Raises:
+        InputError: the kind is unknown, or the file is damaged, not UTF-8 or no such file at all.
+    """
+    reader = _READERS.get(kind_of(path))
+    if reader is None:
+        known = ", ".join(kind for kind in _READERS if kind != "saved")
+        raise InputError(
+            f"Expected a file of the kind {known} (each also with .gz) or a `save_to_disk` folder; "
+            f"got {path}. Convert it, or give it the ending of what it is."
+        )
+    try:
+        yield from reader(path, columns)
+    except UnicodeDecodeError:
+        raise InputError(_encoding_message(path)) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"Expected a whole gzip file; {path} is damaged: {error}.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"Expected a readable {kind_of(path)} source; {path}: {error}") from None
+
+
+def kind_of(path: Path) -> str:
+    """Name the kind of a source: its ending without ``.gz``, or ``saved`` for a folder.
+
+    >>> kind_of(Path("train.JSON.gz"))
+    '.json'
+    """
+    if path.is_dir():
+        return "saved" if (path / "state.json").is_file() else "folder"
+    name = Path(path.name.lower())
+    return Path(name.stem).suffix if name.suffix == ".gz" else name.suffix
+
+
+def is_data_file(path: Path) -> bool:
+    """Tell whether a file's name says that it holds examples."""
+    return kind_of(path) in _READERS and path.is_file()
+
+
+def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    """Read one JSON document; several on lines of their own are JSON Lines by another name."""
+    with _open(path) as stream:
+        text = stream.read().decode("utf-8-sig")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        if _starts_with_whole_line(text):
+            yield from _batches(_line_rows(io.BytesIO(text.encode())), path, "line")
+            return
+        raise InputError(
+            f"Expected JSON in {path}; it breaks at line {error.lineno}, column {error.colno}: "
+            f"{error.msg}. Mend it there, or name a file of JSON Lines `.jsonl`."
+        ) from None
+    yield from _batches(document_rows(document, path, columns), path, "row")
+
+
+def _starts_with_whole_line(text: str) -> bool:
+    try:
+        first = json.loads(text.lstrip().partition("\n")[0])
+    except json.JSONDecodeError:
+        return False
+    return isinstance(first, dict)
+
+
+def _read_json_lines(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    with _open(path) as stream:
+        yield from _batches(_line_rows(stream), path, "line")
+
+
+def _line_rows(stream: Iterable[bytes]) -> Iterator[KeyedRow]:
+    for number, line in enumerate(stream, start=1):
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \t\r\n")
+        if text:
+            yield number, _parse_line(text)
+
+
+def _parse_line(text: str) -> Row:
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        return Unreadable(f"is no JSON: {error.msg} at column {error.colno}")
+    return row if isinstance(row, dict) else Unreadable("is JSON, but no object {...}")
+
+
+def _read_csv(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    # The module's limit of 131,072 characters a cell is shorter than long documents.
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+    with _open(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
+        first_line = text.readline()
+        text.seek(0)
+        reader = csv.reader(text, delimiter=_delimiter(first_line), strict=True)
+        try:
+            yield from _batches(_cell_rows(reader, columns), path, "line")
+        except csv.Error as error:
+            raise InputError(
+                f"Expected CSV in {path}; it breaks near line {reader.line_num}: {error}. Texts "
+                'with separators, quotes or line breaks stand in "...", quotes in them doubled.'
+            ) from None
+
+
+def _delimiter(header: str) -> str:
+    """Choose what parts most columns: spreadsheets in many languages write semicolons."""
+    return max(
+        ",;\t", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), []))
+    )
+
+
+def _cell_rows(reader: Any, columns: ColumnNames) -> Iterator[KeyedRow]:
+    """Yield a mapping a record; an empty cell is an absent value."""
+    header: list[str] = next(reader, [])
+    line = reader.line_num + 1
+    for cells in reader:
+        if cells and len(cells) != len(header):
+            yield line, Unreadable(f"has {len(cells)} cells where the header has {len(header)}")
+        elif cells:
+            # Both cells of an answer pair stay, so that "both empty" is seen as: no answer.
+            yield line, {name: cell or None for name, cell in zip(header, cells, strict=True)}
+        line = reader.line_num + 1
+
+
+def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    with _open(path) as stream:
+        packed = isinstance(stream, gzip.GzipFile)
+        source = pa.BufferReader(stream.read()) if packed else path
+    file = pq.ParquetFile(source)
+    table = file.read(columns=columns.wanted(file.schema_arrow.names))
+    yield table_batch(table, str(path), file.schema_arrow.names)
+
+
+def _read_saved(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    try:
+        dataset = datasets.load_from_disk(str(path))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"Expected a `save_to_disk` folder; {path}: {error}") from None
+    yield dataset_batch(dataset, columns, str(path))
+
+
+def dataset_batch(dataset: datasets.Dataset, columns: ColumnNames, origin: str) -> RawBatch:
+    """Return a data set's columns as one batch, without copying what is mapped from disk."""
+    names = columns.wanted(dataset.column_names)
+    table = dataset.select_columns(names).with_format("arrow")[:]
+    return table_batch(table, origin, dataset.column_names)
+
+
+def table_batch(table: pa.Table, origin: str, names: Sequence[str]) -> RawBatch:
+    """Return a table as one batch whose rows count from 1."""
+    return RawBatch(table, origin, "row", range(1, table.num_rows + 1), tuple(names))
+
+
+def _batches(rows: Iterator[KeyedRow], path: Path, unit: str) -> Iterator[RawBatch]:
+    while pairs := list(islice(rows, _BATCH_ROWS)):
+        keys = [key for key, _ in pairs]
+        yield RawBatch([row for _, row in pairs], str(path), unit, _compact(keys))
+
+
+def _compact(keys: Sequence[int | tuple[int, str]]) -> Sequence[int | tuple[int, str]]:
+    """Keep consecutive numbers as a range: they are held for every row of a split."""
+    first, last = keys[0], keys[-1]
+    if isinstance(first, int) and isinstance(last, int) and last - first + 1 == len(keys):
+        return range(first, last + 1)
+    return keys
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file, unpacking it when its first bytes say gzip, whatever its name says."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == _GZIP_MAGIC
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+
+
+def _encoding_message(path: Path) -> str:
+    where = "somewhere"
+    with _open(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                where = f"at line {number}, byte {error.start + 1} ({line[error.start]:#04x})"
+                break
+    return (
+        f"Expected UTF-8 in {path}; it breaks {where}. Save the file as UTF-8, for instance: "
+        f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8-{path.name}"
+    )
+
+
+_READERS: dict[str, Reader] = {
+    ".json": _read_json,
+    **dict.fromkeys(_JSON_LINES, _read_json_lines),
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    "saved": _read_saved,
+}

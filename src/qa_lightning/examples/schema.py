@@ -1,0 +1,129 @@
+"""The canonical columns, and the names they have in the user's files."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import datasets
+import pyarrow as pa
+
+from qa_lightning.errors import InputError
+
+CANONICAL_FEATURES = datasets.Features(
+    {
+        "id": datasets.Value("string"),
+        "title": datasets.Value("string"),
+        "context": datasets.Value("string"),
+        "question": datasets.Value("string"),
+        "answers": {
+            "text": datasets.List(datasets.Value("string")),
+            "answer_start": datasets.List(datasets.Value("int32")),
+        },
+    }
+)
+CANONICAL_SCHEMA: pa.Schema = CANONICAL_FEATURES.arrow_schema
+
+# `answers.text` is what flattening a table of `answers` gives (pandas, Arrow).
+_ALIASES = {"answers.text": "answer_text", "answers.answer_start": "answer_start"}
+_ANSWER_FORMS = (
+    ("answers",),
+    ("answer_text", "answer_start"),
+    ("answers.text", "answers.answer_start"),
+)
+
+
+class Unreadable(NamedTuple):
+    """Stand in the place of a row that could not even be parsed, and tell why."""
+
+    fault: str
+
+
+Row = Mapping[str, Any] | Unreadable
+
+
+class RawBatch(NamedTuple):
+    """Hold some consecutive rows of one file as the file has them, and where they stand.
+
+    Attributes:
+        rows: an Arrow table, or one mapping a row.
+        origin: the file, or the data set and split.
+        unit: what the keys count: ``row`` or ``line``, from 1.
+        keys: a number each, or ``(number, place)`` for rows of nested files.
+        names: all columns of the file, also those that were not read; empty for mappings.
+    """
+
+    rows: pa.Table | list[Row]
+    origin: str
+    unit: str
+    keys: Sequence[int | tuple[int, str]]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Hold the name in the user's files of every canonical column; dots step into structures.
+
+    Attributes:
+        answer_forms: the columns that hold answers, one or a pair (texts, starts), best first.
+        given: the canonical names that the user mapped.
+    """
+
+    id: str = "id"
+    title: str = "title"
+    context: str = "context"
+    question: str = "question"
+    is_impossible: str = "is_impossible"
+    answer_forms: tuple[tuple[str, ...], ...] = _ANSWER_FORMS
+    given: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def from_mapping(cls, columns: Mapping[str, str] | None) -> "ColumnNames":
+        """Check the user's ``{canonical name: name in the file}`` and complete it.
+
+        Raises:
+            InputError: a key is no canonical column.
+
+        >>> ColumnNames.from_mapping({"question": "pergunta"}).question
+        'pergunta'
+        """
+        mapped = {_ALIASES.get(name, name): column for name, column in (columns or {}).items()}
+        plain = ("id", "title", "context", "question", "is_impossible")
+        known = (*plain, "answers", "answer_text", "answer_start")
+        if unknown := sorted(set(mapped) - set(known)):
+            raise InputError(
+                f"Expected the keys of `columns` among {', '.join(known)}; got "
+                f"{', '.join(unknown)}. Write `columns` as {{canonical name: name in the file}}."
+            )
+        if bad := [name for name, column in mapped.items() if not isinstance(column, str)]:
+            raise InputError(f"Expected a column name for `columns.{bad[0]}`; got no text.")
+        return cls(
+            **{name: mapped[name] for name in plain if name in mapped},
+            answer_forms=_answer_forms(mapped),
+            given=frozenset(mapped),
+        )
+
+    def required(self, *, answers: bool) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
+        """Yield each column that a file must have, with the forms that it may take there."""
+        for name in ("id", "title", "context", "question", "is_impossible"):
+            if name in ("context", "question") or name in self.given:
+                yield name, ((getattr(self, name),),)
+        if answers:
+            yield "answers", self.answer_forms
+
+    def wanted(self, names: Iterable[str]) -> list[str]:
+        """Choose the columns of a file that are read at all."""
+        singles = (self.id, self.title, self.context, self.question, self.is_impossible)
+        every = {*singles, *(name for form in self.answer_forms for name in form)}
+        every |= {name.partition(".")[0] for name in every}
+        return [name for name in names if name in every]
+
+
+def _answer_forms(mapped: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """Put the user's own answer columns in the place of the usual ones."""
+    if "answer_text" in mapped or "answer_start" in mapped:
+        pair = (
+            mapped.get("answer_text", "answer_text"),
+            mapped.get("answer_start", "answer_start"),
+        )
+        return (pair,)
+    return ((mapped["answers"],),) if "answers" in mapped else _ANSWER_FORMS
