@@ -1,6 +1,7 @@
 """The demo's tokenizer."""
 
 import statistics
+from itertools import islice
 
 import pytest
 
@@ -89,6 +90,20 @@ def test_held_out_words_were_never_seen(tokenizer):
     }
     whole = [name for name in names if len(tokenizer.tokenize(" " + name)) == 1]
     assert not [name for name in whole if len(name) > 4], whole
+
+
+def test_names_are_read_in_as_many_pieces_in_training_as_later(tokenizer):
+    """Else a model never had to find where a name of several tokens ends."""
+    pieces = {
+        split: statistics.mean(
+            len(tokenizer.tokenize(" " + fact.answer))
+            for document in islice(demo_documents(split), 25)
+            for fact in document.facts
+        )
+        for split in ("train", "validation", "test")
+    }
+    assert pieces["validation"] / pieces["train"] < 1.15
+    assert pieces["test"] / pieces["train"] < 1.15
 
 
 def test_every_learned_token_stands_in_the_training_text(tokenizer):

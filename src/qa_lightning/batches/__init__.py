@@ -1,0 +1,18 @@
+"""Turn windows into batches: padding, global attention, and an order that pads little."""
+
+from qa_lightning.batches.collating import (
+    GlobalAttention,
+    WindowCollator,
+    WindowDataset,
+    padding_share,
+)
+from qa_lightning.batches.ordering import EvaluationSampler, LengthGroupedSampler
+
+__all__ = [
+    "EvaluationSampler",
+    "GlobalAttention",
+    "LengthGroupedSampler",
+    "WindowCollator",
+    "WindowDataset",
+    "padding_share",
+]

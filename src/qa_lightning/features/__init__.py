@@ -1,0 +1,25 @@
+"""Turn examples and a tokenizer into windows: ids, character offsets, gold token spans.
+
+Each distinct context and each distinct question is tokenized once; windows are assembled from
+the two with numpy, and equal the tokenizer's own pair encoding with truncation, overlap
+(``stride``) and overflowing tokens.
+
+The steps, one module each: ``settings`` (what decides the windows, and their cache key),
+``layout`` (where a pair's special tokens stand), ``tokens`` (texts → flat tokens), ``windows``
+(tokens → plan of windows → rows), ``labels`` (answer spans → gold tokens), ``storage`` (Arrow
+files), ``building`` (the order of these), ``reading`` (rows as numpy views).
+"""
+
+from qa_lightning.features.building import build_features
+from qa_lightning.features.labels import IGNORED
+from qa_lightning.features.reading import WindowTable
+from qa_lightning.features.settings import FEATURES_VERSION, WindowSettings, features_fingerprint
+
+__all__ = [
+    "FEATURES_VERSION",
+    "IGNORED",
+    "WindowSettings",
+    "WindowTable",
+    "build_features",
+    "features_fingerprint",
+]

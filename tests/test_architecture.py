@@ -1,0 +1,152 @@
+"""The layering of the package, and the sizes of its pieces."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "qa_lightning"
+
+# Who may import whom, of ours. `errors` and `languages`, `normalization` are leaves of words.
+ALLOWED: dict[str, set[str]] = {
+    "__main__": {"cli"},
+    "alignment": {"examples", "languages", "normalization"},
+    "answers": {"examples", "candidates"},
+    "attention": set(),
+    "batches": {"features"},
+    "calibration": {"answers", "scores"},
+    "callbacks": {
+        "alignment",
+        "answers",
+        "calibration",
+        "candidates",
+        "demo",
+        "examples",
+        "features",
+        "reports",
+        "scores",
+        "trackers",
+    },
+    "candidates": {"features"},
+    "datamodule": {"alignment", "batches", "demo", "examples", "features"},
+    "demo": set(),
+    "errors": set(),
+    "examples": {"demo"},
+    "features": {"examples"},
+    "initialization": set(),
+    "languages": set(),
+    "model": {"attention", "initialization", "objectives"},
+    "normalization": set(),
+    "objectives": set(),
+    "reports": {"alignment", "answers", "scores", "languages"},
+    "scores": {"answers", "examples", "languages", "normalization"},
+}
+SHELLS = {"callbacks", "cli", "datamodule", "model", "trackers"}
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 50
+LONGER_FILES: dict[str, str] = {
+    "datamodule/__init__.py": "one class: its arguments are the `data:` keys, each with a line",
+    "model.py": "one class and the helpers that only it calls",
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def piece_of(path: Path) -> str:
+    """Return the top-level module that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the full names of all modules that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def ours(path: Path) -> set[str]:
+    return {
+        name.split(".")[1]
+        for name in imports_of(path)
+        if name.startswith("qa_lightning.") and (PACKAGE / name.split(".")[1]).exists()
+        or name.startswith("qa_lightning.") and (PACKAGE / f"{name.split('.')[1]}.py").exists()
+    }
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_follow_the_table(path: Path) -> None:
+    piece = piece_of(path)
+    if piece in ("__init__", "cli"):
+        return
+    extra = ours(path) - ALLOWED[piece] - {piece, "errors"}
+    assert not extra, f"{piece} may not import {extra}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_shells_import_lightning(path: Path) -> None:
+    lightning = {name for name in imports_of(path) if name.split(".")[0] == "lightning"}
+    assert not lightning or piece_of(path) in SHELLS
+
+
+def test_the_table_has_no_cycle_and_nothing_imports_cli() -> None:
+    assert not any("cli" in allowed for piece, allowed in ALLOWED.items() if piece != "__main__")
+    order: list[str] = []
+    left = {piece: set(allowed) & ALLOWED.keys() for piece, allowed in ALLOWED.items()}
+    while left:
+        free = [piece for piece, allowed in left.items() if allowed <= set(order)]
+        assert free, f"a cycle among {sorted(left)}"
+        order += free
+        for piece in free:
+            del left[piece]
+
+
+def code_lines(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count a function's lines without docstring, comments and blank lines."""
+    body = node.body
+    first = body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        body = body[1:]
+    if not body:
+        return 0
+    lines = path.read_text(encoding="utf-8").splitlines()[body[0].lineno - 1 : node.end_lineno]
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in lines)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    name = str(path.relative_to(PACKAGE))
+    count = len(path.read_text(encoding="utf-8").splitlines())
+    assert count <= MAX_FILE_LINES or name in LONGER_FILES, f"{count} lines"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = code_lines(path, node)
+            assert size <= MAX_FUNCTION_LINES, f"{node.name} has {size} code lines"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_prints_or_stands_on_this_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    assert not any(isinstance(c.func, ast.Name) and c.func.id == "print" for c in calls)
+    assert path.name != "utils.py"
+
+
+def test_importing_the_package_is_free() -> None:
+    code = (
+        "import sys, qa_lightning; "
+        "heavy = {'torch', 'lightning', 'transformers', 'datasets'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
