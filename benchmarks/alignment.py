@@ -1,0 +1,141 @@
+"""How good, how sure and how fast the repair of answer spans is.
+
+    python benchmarks/alignment.py ../shared/data
+
+Recomputes every figure that the documentation states: precision and recall against the spans a
+careful reader chose, by category, by confidence and in two folds; finds after the right span was
+cut out; places changed on data whose places people marked; the ceiling; the time.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from qa_lightning.alignment import (
+    DEFAULT_THRESHOLD,
+    AlignedSpan,
+    align_examples,
+    answer_ceiling,
+    locate_answer,
+)
+from qa_lightning.examples import load_examples
+
+BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01)
+
+
+class Judged(NamedTuple):
+    """Hold one answer with the reader's span and ours, and ours with the right one cut out."""
+
+    gold: dict[str, Any]
+    found: AlignedSpan
+    found_without: AlignedSpan | None
+
+    @property
+    def is_right(self) -> bool:
+        return self.found[:2] == (self.gold["start"], self.gold["end"])
+
+    @property
+    def is_trusted(self) -> bool:
+        return self.found.start_char is not None and self.found.confidence >= DEFAULT_THRESHOLD
+
+
+def judge(folder: Path) -> list[Judged]:
+    sample = load_examples(str(folder / "squad_v1_pt_sample.json"))
+    rows = {row["id"]: row for row in sample}
+    judged = []
+    for gold in json.loads((folder / "squad_v1_pt_spans_dev.json").read_text(encoding="utf-8")):
+        row = rows[gold["id"]]
+        context, question, answer = row["context"], row["question"], row["answers"]["text"][0]
+        found = locate_answer(context, question, answer, 0, language="pt")
+        without = None
+        if gold["start"] is not None:
+            rest = context[: gold["start"]] + context[gold["end"] :]
+            without = locate_answer(rest, question, answer, 0, language="pt")
+        judged.append(Judged(gold, found, without))
+    return judged
+
+
+def figures(judged: Sequence[Judged]) -> tuple[str, ...]:
+    given = [one for one in judged if one.is_trusted]
+    right = sum(one.is_right for one in given)
+    findable = sum(one.gold["start"] is not None for one in judged)
+    return (
+        str(len(judged)),
+        str(len(given)),
+        f"{right / len(given):.3f}" if given else "-",
+        f"{right / findable:.3f}" if findable else "-",
+    )
+
+
+def quality_table(judged: list[Judged]) -> Table:
+    table = Table("questions", "all", "with a span", "precision", "recall", title="Exact spans")
+    table.add_row("all", *figures(judged))
+    for category in ("surface", "fuzzy", "semantic", "none"):
+        own = [one for one in judged if one.gold["category"] == category]
+        table.add_row(category, *figures(own))
+    for fold in (0, 1):
+        table.add_row(f"fold {fold + 1}", *figures(judged[fold::2]))
+    return table
+
+
+def confidence_table(judged: Iterable[Judged]) -> Table:
+    table = Table(
+        "confidence", "spans", "mean", "right", title="Is a confidence of 0.9 right 9 in 10?"
+    )
+    spans = [one for one in judged if one.found.start_char is not None]
+    for low, high in pairwise(BINS):
+        own = [one for one in spans if low <= one.found.confidence < high]
+        if own:
+            mean = sum(one.found.confidence for one in own) / len(own)
+            right = sum(one.is_right for one in own) / len(own)
+            table.add_row(
+                f"{low:.2f} to {min(high, 1):.2f}", str(len(own)), f"{mean:.2f}", f"{right:.2f}"
+            )
+    return table
+
+
+def data_table(folder: Path, judged: Sequence[Judged]) -> Table:
+    table = Table("what", "figure", title="The rest")
+    cut = [one.found_without for one in judged if one.found_without is not None]
+    still = sum(one.confidence >= DEFAULT_THRESHOLD for one in cut)
+    table.add_row(
+        "span cut out, still given one", f"{still} of {len(cut)} ({still / len(cut):.1%})"
+    )
+    sample = load_examples(str(folder / "squad_v1_pt_sample.json"))
+    began = time.process_time()
+    _, audit = align_examples(sample, policy="repair", drop=False)
+    table.add_row("CPU seconds for 3,286 questions", f"{time.process_time() - began:.1f}")
+    table.add_row("by status", ", ".join(f"{name} {n}" for name, n in audit.by_status.items()))
+    table.add_row("trusted", f"{audit.trusted} of {audit.answers}")
+    table.add_row("moved to a better occurrence", str(audit.changed_occurrences))
+    xquad = load_examples(str(folder / "xquad_en.json"))
+    _, marked = align_examples(xquad, policy="repair", drop=False, language="en")
+    table.add_row(
+        "moved on XQuAD (places marked by people)", f"{marked.changed_occurrences} of 1,190"
+    )
+    rows = [(row["context"], row["answers"]["text"]) for row in sample]
+    ceiling = answer_ceiling(rows)
+    table.add_row(
+        "best official EM and F1 in reach", f"{ceiling.exact_match:.1f}, {ceiling.f1:.1f}"
+    )
+    return table
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    folder, console = Path(sys.argv[1]), Console()
+    judged = judge(folder)
+    for table in (quality_table(judged), confidence_table(judged), data_table(folder, judged)):
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()

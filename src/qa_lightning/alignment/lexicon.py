@@ -1,0 +1,121 @@
+"""What alignment knows about a language's words, in comparable form.
+
+English is always known beside the language of the texts: answers are found that the translation
+left in English, and contexts with names that it did not translate.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Final
+
+from qa_lightning.alignment.forms import fold
+from qa_lightning.languages import LANGUAGES, Language, language_of
+
+_SHORTEST_STEM: Final = 3
+_LONGEST_INFLECTION: Final = 9
+_DETECTION_WORDS: Final = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """Hold the words of one language, and of English, by their folded forms.
+
+    Attributes:
+        articles: definite and indefinite articles.
+        function_words: articles, prepositions, conjunctions, pronouns, auxiliaries, contractions.
+        light_words: possessives, negation, words of degree: less than content, more than form.
+        values: number words and ordinals to their values.
+        multipliers: words that multiply the number before them (``mil``, ``million``).
+        senses: a word, or its stem, to the numbers of the glossary lines it stands in.
+        inflections: endings to take off.
+        english_endings: an ending and its English cognate's.
+    """
+
+    articles: frozenset[str]
+    function_words: frozenset[str]
+    light_words: frozenset[str]
+    values: Mapping[str, int]
+    multipliers: Mapping[str, int]
+    senses: Mapping[str, frozenset[int]]
+    inflections: frozenset[str]
+    english_endings: tuple[tuple[str, str], ...]
+
+    def stem(self, key: str) -> str:
+        """Return a folded word without its inflection."""
+        longest = min(_LONGEST_INFLECTION, len(key) - _SHORTEST_STEM)
+        for length in range(longest, 0, -1):
+            if key[-length:] in self.inflections:
+                return key[:-length]
+        return key
+
+
+def _folded(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(fold(word) for word in words)
+
+
+def _senses(glossary: str | None, stem: "Lexicon") -> dict[str, frozenset[int]]:
+    """Read a glossary: words of one line are renderings of one English word."""
+    if glossary is None:
+        return {}
+    lines = (resources.files(__package__) / "glossaries" / glossary).read_text(encoding="utf-8")
+    senses: defaultdict[str, set[int]] = defaultdict(set)
+    for number, line in enumerate(lines.splitlines()):
+        for word in () if line.startswith("#") else line.split():
+            key = fold(word) or word  # symbols stay as they are
+            senses[key].add(number)
+            if len(stem.stem(key)) > _SHORTEST_STEM:
+                senses["~" + stem.stem(key)].add(number)
+    return {key: frozenset(numbers) for key, numbers in senses.items()}
+
+
+@lru_cache(maxsize=16)
+def lexicon_of(code: str) -> Lexicon:
+    """Return the lexicon of a language code of the table, with English beside it.
+
+    Raises:
+        InputError: the code is not in the table.
+    """
+    language, english = language_of(code), language_of("en")
+    both: tuple[Language, ...] = (english, language)
+    endings = {*language.inflections, *english.inflections}
+    lexicon = Lexicon(
+        articles=_folded(word for one in both for word in one.articles),
+        function_words=_folded(
+            word for one in both for word in (*one.articles, *one.function_words, *one.contractions)
+        ),
+        light_words=_folded(word for one in both for word in one.light_words),
+        multipliers={fold(word): value for one in both for word, value in one.multipliers.items()},
+        values={
+            fold(word): value
+            for one in both
+            for word, value in (*one.cardinals.items(), *one.ordinals.items())
+        },
+        senses={},
+        inflections=_folded(endings),
+        english_endings=tuple((fold(own), fold(other)) for own, other in language.english_endings),
+    )
+    return Lexicon(**{**vars(lexicon), "senses": _senses(language.glossary, lexicon)})
+
+
+def detect_language(texts: Iterable[str]) -> str:
+    """Return the code of the language whose function words cover most of some texts.
+
+    English where no language of the table covers anything.
+
+    >>> detect_language(["O filme foi um sucesso de público e de crítica."])
+    'pt'
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text.casefold().split())
+        if counts.total() > _DETECTION_WORDS:
+            break
+    covered = {
+        code: sum(counts[word] for word in language.function_words | language.articles)
+        for code, language in LANGUAGES.items()
+        if language.function_words
+    }
+    return max(covered, key=lambda code: (covered[code], code == "en"))

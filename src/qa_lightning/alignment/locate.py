@@ -1,0 +1,195 @@
+"""One answer in one context: its status, its span, its confidence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from qa_lightning.alignment.compounds import fitted_words
+from qa_lightning.alignment.confidence import Evidence, confidence_of
+from qa_lightning.alignment.contexts import Context, read_context
+from qa_lightning.alignment.edges import Edges, closed_end, refined_edges
+from qa_lightning.alignment.matching import Candidate, Match, Matcher
+from qa_lightning.alignment.occurrences import AMBIGUOUS, INSIDE_WORD, check_exact, find_moved
+from qa_lightning.alignment.questions import QuestionEvidence
+from qa_lightning.alignment.records import UNALIGNED, AlignedSpan
+from qa_lightning.alignment.words import SYMBOLS, words_of
+
+# What the question's words and the capitals count beside the answer's own words.
+_SUPPORT_WEIGHT: Final = 0.2
+_CASE_WEIGHT: Final = 0.03
+# Candidates so far behind the best score are out, whatever the question says.
+_CONTENDERS: Final = 0.2
+_NO_RIVAL: Final = 0.25
+_TIE: Final = 0.01
+_BETTER_THAN_INSIDE: Final = 0.5
+_EQUAL_WORD: Final = 0.97  # likeness from which words differ in their writing only
+
+
+class _Ranked(NamedTuple):
+    """Hold a candidate with what it is ranked by.
+
+    Attributes:
+        candidate: the window.
+        support: how well the question fits it, 0 to 1.
+        same_case: share of its content words that agree in capitalisation, 0 to 1.
+    """
+
+    candidate: Candidate
+    support: float
+    same_case: float
+
+    @property
+    def total(self) -> float:
+        """Return the score by which places compete."""
+        weighed = _SUPPORT_WEIGHT * self.support + _CASE_WEIGHT * self.same_case
+        return self.candidate.score + weighed
+
+
+def locate_answer(
+    context: str, question: str, answer: str, answer_start: int, *, language: str
+) -> AlignedSpan:
+    """Find the span of an answer in its context.
+
+    Args:
+        context: raw context.
+        question: raw question, whose words tell apart equally good places.
+        answer: gold text.
+        answer_start: where the data set says that it stands.
+        language: ISO 639-1 code of the three texts.
+
+    Raises:
+        InputError: a language that is not in the table.
+
+    >>> found = locate_answer("Cerca de 89,4% são brancos.", "Quantos?", "89,4 por cento", 0,
+    ...                       language="pt")
+    >>> found.start_char, found.end_char, found.status
+    (9, 14, 'surface')
+    """
+    if not answer.strip():
+        return UNALIGNED
+    if answer_start >= 0 and context.startswith(answer, answer_start):
+        found = check_exact(context, question, answer, answer_start, language=language)
+        if found.confidence > INSIDE_WORD:
+            return found
+        # "7" inside "1817": perhaps the context says "sete" where it is meant.
+        other = _reworded(read_context(context, language), question, answer)
+        is_better = other.confidence > _BETTER_THAN_INSIDE
+        return other._replace(status="moved", occurrence_changed=True) if is_better else found
+    if answer in context:
+        moved = find_moved(context, question, answer, language=language)
+        if moved is not None:
+            return moved
+    return _reworded(read_context(context, language), question, answer)
+
+
+def _reworded(context: Context, question: str, answer: str) -> AlignedSpan:
+    """Find an answer that the context words otherwise."""
+    words = fitted_words(words_of(answer, context.lexicon), context)
+    matcher = Matcher(words, context)
+    candidates = matcher.candidates() if words else []
+    if not candidates:
+        return UNALIGNED
+    evidence = QuestionEvidence(question, context)
+    ranked = _rank(candidates, matcher, evidence)
+    best = ranked[0]
+    edges = refined_edges(best.candidate, words, context)
+    start_char, end_char = context.slice(edges.start_word, edges.end_word)
+    end_char = closed_end(context, start_char, end_char)
+    margin = _margin(ranked)
+    confidence = confidence_of(_evidence(best, edges, margin, matcher, evidence))
+    if margin < _TIE:
+        return AlignedSpan(start_char, end_char, "ambiguous", min(confidence, AMBIGUOUS))
+    return AlignedSpan(start_char, end_char, _status(best.candidate, matcher), confidence)
+
+
+def _rank(
+    candidates: Sequence[Candidate], matcher: Matcher, evidence: QuestionEvidence
+) -> list[_Ranked]:
+    """Return the candidates that compete, best first, shorter before longer."""
+    top = max(candidate.score for candidate in candidates)
+    ranked = [
+        _Ranked(
+            candidate,
+            evidence.support(candidate.start_word, candidate.end_word),
+            _same_case(candidate, matcher),
+        )
+        for candidate in candidates
+        if candidate.score > top - _CONTENDERS
+    ]
+    return sorted(
+        ranked,
+        key=lambda one: (-one.total, one.candidate.end_word - one.candidate.start_word),
+    )
+
+
+def _same_case(candidate: Candidate, matcher: Matcher) -> float:
+    content = [match for match in candidate.matches if matcher.weights[match.answer_word] >= 1.0]
+    same = sum(
+        matcher.answer[match.answer_word].is_capitalized
+        == matcher.context.words[match.context_word].is_capitalized
+        for match in content
+    )
+    return same / max(len(content), 1)
+
+
+def _margin(ranked: Sequence[_Ranked]) -> float:
+    """Return how far the next best place is behind, windows that overlap the best left out."""
+    best = ranked[0].candidate
+    rivals = (
+        one.total
+        for one in ranked
+        if one.candidate.end_word <= best.start_word or one.candidate.start_word >= best.end_word
+    )
+    return ranked[0].total - max(rivals, default=ranked[0].total - _NO_RIVAL)
+
+
+def _status(candidate: Candidate, matcher: Matcher) -> str:
+    """Tell an answer written otherwise from one worded otherwise."""
+    equal = {
+        match.answer_word: match.context_word
+        for match in candidate.matches
+        if match.similarity >= _EQUAL_WORD or _is_symbol(match, matcher)
+    }
+    said = all(
+        index in equal or _is_form(index, matcher, equal) for index in range(len(matcher.answer))
+    )
+    places = list(equal.values())
+    is_dense = candidate.end_word - candidate.start_word == len(places)
+    return "surface" if said and is_dense and places == sorted(places) else "fuzzy"
+
+
+def _is_symbol(match: Match, matcher: Matcher) -> bool:
+    """Tell whether one of two counterparts is a sign for the other: ``%``, ``&``."""
+    answer_word = matcher.answer[match.answer_word]
+    context_word = matcher.context.words[match.context_word]
+    return answer_word.key in SYMBOLS or context_word.key in SYMBOLS
+
+
+def _is_form(index: int, matcher: Matcher, equal: Mapping[int, int]) -> bool:
+    """Tell whether a word may be missing without rewording: the first, ``por`` before ``cento``."""
+    if not matcher.answer[index].is_function:
+        return False
+    is_part_of_sign = index + 1 in equal and matcher.context.words[equal[index + 1]].key in SYMBOLS
+    return index == 0 or is_part_of_sign
+
+
+def _evidence(
+    best: _Ranked, edges: Edges, margin: float, matcher: Matcher, question: QuestionEvidence
+) -> Evidence:
+    content = sum(weight >= 1.0 for weight in matcher.weights)
+    matched = sum(matcher.weights[match.answer_word] >= 1.0 for match in best.candidate.matches)
+    best_support, best_sentence = question.best_place
+    sentence_of = matcher.context.sentence_of
+    first = sentence_of[best.candidate.start_word]
+    last = sentence_of[best.candidate.end_word - 1]
+    lacking = best_support - best.support
+    return Evidence(
+        score=best.candidate.score,
+        support=best.support,
+        support_gap=max(lacking, 0.0) / max(best_support, _TIE),
+        fits_sentence=first <= best_sentence <= last,
+        margin=margin,
+        content_words=content,
+        is_incomplete=matched + edges.substituted < content,
+        substituted=edges.substituted,
+        same_case=best.same_case,
+    )

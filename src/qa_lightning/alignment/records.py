@@ -1,0 +1,77 @@
+"""The records of alignment: one answer's span, and the account of a whole data set."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NamedTuple, Self
+
+STATUSES: Final = ("exact", "moved", "surface", "fuzzy", "ambiguous", "unaligned")
+
+
+class AlignedSpan(NamedTuple):
+    """Hold what alignment found for one answer.
+
+    Attributes:
+        start_char: first character in the raw context; None where nothing was found.
+        end_char: one past the last character; None where nothing was found.
+        status: one of `STATUSES`.
+        confidence: estimated probability, 0 to 1, that the span is the answer's right place.
+        occurrence_changed: the text stood at ``answer_start``, but another occurrence fits the
+            question clearly better.
+        inside_word: the text stands in the context only inside a larger word or number.
+    """
+
+    start_char: int | None
+    end_char: int | None
+    status: str
+    confidence: float
+    occurrence_changed: bool = False
+    inside_word: bool = False
+
+
+UNALIGNED: Final = AlignedSpan(None, None, "unaligned", 0.0)
+
+
+@dataclass(frozen=True)
+class AlignmentAudit:
+    """Hold the account of one run of alignment, in plain types.
+
+    Attributes:
+        policy: the policy asked for.
+        threshold: confidence from which a span was trusted.
+        examples: number of examples that came in.
+        unanswerable: examples without any gold answer.
+        answers: number of gold answers.
+        by_status: answers by status, every status of `STATUSES` named.
+        trusted: answers that keep a span under policy and threshold.
+        repaired: trusted answers whose text does not stand at ``answer_start``, or stands there
+            and was moved to a better occurrence.
+        changed_occurrences: answers moved from ``answer_start`` to another occurrence.
+        inside_words: answers whose text stands only inside larger words.
+        without_span: examples with answers but without a trusted span.
+        dropped: examples left out because of that.
+        ceilings: the best official scores (0 to 100) that any extractive model can reach, by
+            name: ``exact_match`` and ``f1``, and with a suffix under stated limits.
+    """
+
+    policy: str
+    threshold: float
+    examples: int
+    unanswerable: int
+    answers: int
+    by_status: Mapping[str, int]
+    trusted: int
+    repaired: int
+    changed_occurrences: int
+    inside_words: int
+    without_span: int
+    dropped: int
+    ceilings: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as plain, JSON-ready types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild an audit from what `to_dict` returned."""
+        return cls(**values)

@@ -1,0 +1,96 @@
+"""The command line: ``lightning``, ``qa-lightning`` and ``python -m qa_lightning``.
+
+Only the standard library is imported here; a command's own module, and with it torch and
+Lightning, is imported when the command was chosen, so that ``--help`` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import qa_lightning
+from qa_lightning.errors import InputError
+
+TRAINING = {
+    "fit": "train a model, with answers and scores at each validation",
+    "validate": "answer and score the validation split",
+    "test": "answer and score the test split",
+    "predict": "answer questions that have no gold answers",
+}
+COMMANDS = {
+    "audit": "check where answers stand in their documents, and repair them",
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command; ``args`` are those of ``sys.argv`` without the program's name.
+
+    Raises:
+        SystemExit: status 2 after a user's mistake, told in one message on stderr.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    command = arguments[0] if arguments else "--help"
+    if command in ("--help", "-h"):
+        _say(help_text())
+    elif command == "--version":
+        _say(f"qa-lightning {qa_lightning.__version__}")
+    elif command in TRAINING or command in COMMANDS or command.startswith("-"):
+        _run(command, arguments)
+    else:
+        _fail(
+            f"Expected one of the commands {', '.join([*TRAINING, *COMMANDS])}; got {command!r}. "
+            "See `lightning --help`."
+        )
+
+
+def help_text() -> str:
+    """Return what ``lightning --help`` prints."""
+    width = max(map(len, [*TRAINING, *COMMANDS]))
+    lines = [f"  {name:<{width}}  {text}" for name, text in {**TRAINING, **COMMANDS}.items()]
+    return "\n".join(
+        [
+            "usage: lightning COMMAND [--config FILE ...] [--key value ...]",
+            "",
+            "Answers extracted from long documents, word for word, with their place.",
+            "",
+            *lines,
+            "",
+            "  lightning fit --config configs/demo.yaml     learn on generated documents",
+            "  lightning fit --help                         the keys of fit",
+            "  lightning --version                          the version",
+            "",
+            "Set QA_LIGHTNING_DEBUG=1 to see the traceback behind an error message.",
+        ]
+    )
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    from jsonargparse import ArgumentError
+
+    try:
+        if command in COMMANDS:
+            _run_command(command, arguments[1:])
+        else:
+            import_module("qa_lightning.cli.training").run(arguments)
+    except (InputError, ArgumentError) as error:
+        if os.environ.get("QA_LIGHTNING_DEBUG"):
+            raise
+        _fail(str(error))
+
+
+def _run_command(command: str, arguments: list[str]) -> None:
+    module = import_module(f"qa_lightning.cli.{command}")
+    parser = module.build_parser()
+    parser.prog = f"qa-lightning {command}"
+    parser.exit_on_error = False
+    module.run(parser.parse_args(arguments))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    raise SystemExit(2)

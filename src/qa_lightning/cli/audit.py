@@ -1,0 +1,178 @@
+"""``audit``: check where the answers of a data set stand, and repair them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jsonargparse
+
+from qa_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from rich.console import Console
+
+    from qa_lightning.alignment import AlignmentAudit
+
+
+def build_parser() -> jsonargparse.ArgumentParser:
+    """Return the parser of the command; its caller names the program."""
+    parser = jsonargparse.ArgumentParser(
+        description="Check where the answers of a data set stand in their documents, and repair"
+        " them."
+    )
+    parser.add_argument("source", help="a file (SQuAD JSON, JSONL, CSV, Parquet), Hub id or demo")
+    parser.add_argument(
+        "--split", type=str | None, help="split or slice; may be left out where there is one split"
+    )
+    parser.add_argument("--output", type=str | None, help="write a JSON line per answer here")
+    parser.add_argument("--repaired", type=str | None, help="write the repaired data set here")
+    parser.add_argument("--html", type=str | None, help="write a page to look through here")
+    parser.add_argument("--show", type=int, default=0, help="print so many random examples")
+    parser.add_argument(
+        "--language", type=str | None, help="ISO 639-1 code (default: told from the texts)"
+    )
+    parser.add_argument(
+        "--threshold", type=float | None, help="confidence from which spans are trusted"
+    )
+    parser.add_argument("--max_answer_length", type=int, default=30, help="of the evaluation")
+    parser.add_argument(
+        "--tokenizer", type=str | None, help="folder or Hub id: tell the ceiling under its windows"
+    )
+    parser.add_argument("--max_length", type=int, default=384, help="tokens of a window")
+    parser.add_argument("--doc_stride", type=int, default=128, help="tokens windows share")
+    parser.add_argument("--max_question_length", type=int, default=64, help="tokens of a question")
+    parser.add_argument("--dataset_config", type=str | None, help="configuration of a Hub data set")
+    parser.add_argument("--revision", type=str | None, help="revision of a Hub data set")
+    parser.add_argument(
+        "--columns", type=dict[str, str] | None, help="canonical column to the name in the data"
+    )
+    parser.add_argument("--num_proc", type=int | None, help="number of processes")
+    parser.add_argument("--seed", type=int, default=0, help="of the examples shown")
+    return parser
+
+
+def run(cfg: jsonargparse.Namespace) -> None:
+    """Audit one data set: a table to the terminal, and the files asked for.
+
+    Raises:
+        InputError: a source that cannot be read, a wrong value, a place that cannot be written.
+    """
+    from rich.console import Console
+
+    from qa_lightning.alignment import with_ceilings
+    from qa_lightning.reports.audit import audit_table, dataset_facts, example_panels
+
+    _check(cfg)
+    console = Console()
+    examples = _examples(cfg)
+    aligned, audit = _aligned(examples, cfg, console)
+    with console.status("searching the best scores in reach"):
+        audit = with_ceilings(
+            audit,
+            examples,
+            max_answer_length=cfg.max_answer_length,
+            windows=_windows(examples, cfg),
+        )
+        facts = dataset_facts(examples, max_answer_length=cfg.max_answer_length)
+    for panel in example_panels(aligned, cfg.show, seed=cfg.seed):
+        console.print(panel)
+    console.print(audit_table(audit, facts))
+    _write(aligned, audit, cfg, console)
+
+
+def _check(cfg: jsonargparse.Namespace) -> None:
+    """Check the numbers; where files cannot be written, their writer says so."""
+    for name, least in (("show", 0), ("max_answer_length", 1), ("num_proc", 1)):
+        value = cfg[name]
+        if value is not None and value < least:
+            raise InputError(f"`--{name}` must be at least {least}. Got {value}.")
+
+
+def _examples(cfg: jsonargparse.Namespace) -> "Dataset":
+    from qa_lightning.examples import load_examples
+
+    return load_examples(
+        cfg.source,
+        split=cfg.split,
+        dataset_config=cfg.dataset_config,
+        revision=cfg.revision,
+        columns=cfg.columns,
+    )
+
+
+def _windows(
+    examples: "Dataset", cfg: jsonargparse.Namespace
+) -> "list[list[Sequence[int]]] | None":
+    """Return the character offsets of the tokens of each example's windows."""
+    if cfg.tokenizer is None:
+        return None
+    from qa_lightning.datamodule import load_tokenizer
+    from qa_lightning.features import WindowSettings, WindowTable, build_features
+
+    settings = WindowSettings(
+        max_length=cfg.max_length,
+        doc_stride=cfg.doc_stride,
+        max_question_length=cfg.max_question_length,
+    )
+    features = build_features(examples, load_tokenizer(cfg.tokenizer), settings, labels=False)
+    table = WindowTable(features)
+    windows: list[list[Sequence[int]]] = [[] for _ in range(len(examples))]
+    for window, example in enumerate(table.numbers("example_index").tolist()):
+        windows[example].append(table.context_offsets(window).ravel().tolist())
+    return windows
+
+
+def _aligned(
+    examples: "Dataset", cfg: jsonargparse.Namespace, console: "Console"
+) -> "tuple[Dataset, AlignmentAudit]":
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from qa_lightning.alignment import DEFAULT_THRESHOLD, align_examples
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("questions", total=len(examples))
+        return align_examples(
+            examples,
+            policy="repair",
+            threshold=DEFAULT_THRESHOLD if cfg.threshold is None else cfg.threshold,
+            drop=False,
+            language=cfg.language,
+            num_proc=cfg.num_proc,
+            progress=lambda done: progress.advance(task, done),
+        )
+
+
+def _write(
+    aligned: "Dataset", audit: "AlignmentAudit", cfg: jsonargparse.Namespace, console: "Console"
+) -> None:
+    from qa_lightning.reports.audit import (
+        audit_lines,
+        audit_page,
+        dataset_facts,
+        repaired_squad,
+        write_json,
+        write_lines,
+        write_whole,
+    )
+
+    if cfg.output:
+        write_lines(cfg.output, audit_lines(aligned))
+    if cfg.repaired:
+        write_json(cfg.repaired, repaired_squad(aligned))
+    if cfg.html:
+        facts = dataset_facts(aligned, max_answer_length=cfg.max_answer_length)
+        write_whole(cfg.html, (audit_page(aligned, audit, facts, title=cfg.source, seed=cfg.seed),))
+    for path in filter(None, (cfg.output, cfg.repaired, cfg.html)):
+        console.print(f"written: {path}", markup=False, highlight=False)

@@ -1,0 +1,25 @@
+"""What an audit leaves to be read: terminal tables, a page, lines and repaired data."""
+
+from qa_lightning.reports.audit.facts import DatasetFacts, dataset_facts
+from qa_lightning.reports.audit.files import (
+    audit_lines,
+    repaired_squad,
+    write_json,
+    write_lines,
+    write_whole,
+)
+from qa_lightning.reports.audit.page import audit_page
+from qa_lightning.reports.audit.tables import audit_table, example_panels
+
+__all__ = [
+    "DatasetFacts",
+    "audit_lines",
+    "audit_page",
+    "audit_table",
+    "dataset_facts",
+    "example_panels",
+    "repaired_squad",
+    "write_json",
+    "write_lines",
+    "write_whole",
+]

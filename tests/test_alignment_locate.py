@@ -1,0 +1,186 @@
+"""Single answers: what is found, where it begins and ends, and what must never happen."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qa_lightning.alignment import STATUSES, AlignedSpan, locate_answer
+from qa_lightning.alignment.occurrences import is_whole
+
+VOCABULARY = (
+    "o a de do em Chopin Paris prêmio música Award 1996 sete VII &quot;Crazy Love&quot; canção "
+    "universidade, University (NCAA) 89,4% L&#39;Officiel d'água e - Ümit ação. 20º"
+)
+WORDS = st.sampled_from(VOCABULARY.split())
+TEXTS = st.lists(WORDS, min_size=1, max_size=40).map(" ".join)
+
+
+def locate(context: str, question: str, answer: str, start: int = 0) -> AlignedSpan:
+    return locate_answer(context, question, answer, start, language="pt")
+
+
+def found_text(context: str, question: str, answer: str) -> str | None:
+    found = locate(context, question, answer)
+    return None if found.start_char is None else context[found.start_char : found.end_char]
+
+
+def assert_is_inside(found: AlignedSpan, context: str) -> None:
+    assert found.status in STATUSES
+    assert 0.0 <= found.confidence <= 1.0
+    if found.start_char is None or found.end_char is None:
+        assert found == AlignedSpan(None, None, "unaligned", 0.0)
+        return
+    assert 0 <= found.start_char < found.end_char <= len(context)
+    assert context[found.start_char : found.end_char].strip()
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, TEXTS, st.lists(WORDS, min_size=1, max_size=5).map(" ".join), st.integers(-3, 300))
+def test_a_span_is_always_inside_the_context(context, question, answer, start):
+    assert_is_inside(locate(context, question, answer, start), context)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200), st.text(max_size=40), st.text(max_size=20), st.integers(-3, 200))
+def test_no_text_whatever_breaks_it(context, question, answer, start):
+    assert_is_inside(locate(context, question, answer, start), context)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, st.data())
+def test_the_only_place_of_an_exact_answer_is_kept(context, data):
+    start = data.draw(st.integers(0, len(context) - 1))
+    end = data.draw(st.integers(start + 1, len(context)))
+    answer = context[start:end]
+    if not answer.strip() or context.count(answer) != 1 or not is_whole(context, start, end):
+        return
+    found = locate(context, data.draw(TEXTS), answer, start)
+    assert found[:3] == (start, end, "exact")
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS, TEXTS)
+def test_an_annotated_later_place_is_never_moved(before, after, question):
+    context = f"{before} Zanzibar {after} Zanzibar {before}"
+    start = context.rindex("Zanzibar")
+    found = locate(context, question, "Zanzibar", start)
+    assert found[:3] == (start, start + 8, "exact")
+
+
+def test_the_start_of_a_text_is_no_sign_of_misalignment():
+    assert locate("Sete anos.", "Quanto?", "Sete anos", 0)[:3] == (0, 9, "exact")
+
+
+@pytest.mark.parametrize(
+    ("context", "question", "answer", "expected"),
+    [
+        # writing
+        ("Cerca de 89,4% são brancos.", "Quanto?", "89,4 por cento", "89,4%"),
+        ("A obra do século XX agradou.", "Quando?", "século 20", "século XX"),
+        ("Ele venceu em dezembro de 2014.", "Quando?", "Dezembro de 2014", "dezembro de 2014"),
+        ("Era Louis Lefébure-Wély.", "Quem?", "Louis Lefebure-Wely", "Louis Lefébure-Wély"),
+        ("As versões 3.3 e 3.4 do menu.", "Quais?", "3,3 e 3,4", "3.3 e 3.4"),
+        ("Vendeu cerca de 40 mil cópias.", "Quanto?", "40.000", "40 mil"),
+        # wording
+        ("Era o Lenox Hill Hospital.", "Onde?", "Hospital Lenox Hill", "Lenox Hill Hospital"),
+        ("O single Crazy in Love vendeu.", "Qual?", "Louco de amor", "Crazy in Love"),
+        ("A banda Radiohead tocou.", "Quem?", "cabeça de rádio", "Radiohead"),
+        ("Foi feito para GameCube antes.", "Qual?", "Game Cube", "GameCube"),
+        ("Um contrato de publicação global.", "O quê?", "acordo de publicação global",
+         "contrato de publicação global"),
+        ("Veja a sonata Op. 58 agora.", "Qual?", "Em. 58", "Op. 58"),
+        # edges
+        ("Ela disse que sua mãe ajudou.", "Quem?", "a mãe dela", "sua mãe"),
+        ("Fundou a Academia de Letras.", "O quê?", "a academia de letras", "a Academia de Letras"),
+        ("Perto da Academia de Letras.", "O quê?", "a academia de letras", "Academia de Letras"),
+        ("É afiliada à Congregação Santa.", "A quem?", "A congregação santa", "Congregação Santa"),
+        ("Uma de &quot;Back to Black&quot; saiu.", "Qual?", "De volta ao preto", "Back to Black"),
+        ("Vendida na Macy&#39;s e Dillard&#39;s em maio.", "Onde?", "dillard&#39;s",
+         "Dillard&#39;s"),
+        ("Quis removê-los ou destruí-los ali.", "O quê?", "Destruí-los", "destruí-los"),
+        ("Apoiado pelo Centro (CSPI) ontem.", "Quem?", "centro (CSPI)", "Centro (CSPI)"),
+        ("O filme A River Runs Through It saiu.", "Qual?", "Um rio passa por ele",
+         "A River Runs Through It"),
+    ],
+)  # fmt: skip
+def test_reworded_answers(context, question, answer, expected):
+    assert found_text(context, question, answer) == expected
+
+
+def test_statuses_tell_writing_from_wording():
+    assert locate("São 89,4% hoje.", "Quanto?", "89,4 por cento").status == "surface"
+    assert locate("Veio a Rainha.", "Quem?", "rainha").status == "surface"
+    assert locate("Ouviu Crazy in Love.", "O quê?", "Louco de amor").status == "fuzzy"
+    assert locate("Nada disso.", "O quê?", "telescópio").status == "unaligned"
+
+
+def test_blank_answers_are_unaligned():
+    assert locate("Nada.", "O quê?", "  ").start_char is None
+    assert locate("", "O quê?", "algo").start_char is None
+
+
+def test_the_occurrence_that_fits_the_question_is_taken():
+    context = (
+        "Zelda visitou o castelo da montanha com todos os amigos e ficou lá muitos anos, longe da "
+        "guerra. No fim da história, depois da batalha, Zelda derrotou o dragão vermelho."
+    )
+    found = locate(context, "Quem derrotou o dragão vermelho depois da batalha?", "Zelda", 0)
+    assert found.start_char == context.rindex("Zelda")
+    assert found.status == "moved"
+    assert found.occurrence_changed
+
+
+def test_without_clear_evidence_the_occurrence_stays():
+    context = "Zelda falou com Link. Depois Zelda saiu."
+    found = locate(context, "Qual é o nome da princesa?", "Zelda", 0)
+    assert found[:3] == (0, 5, "exact")
+
+
+def test_whole_words_go_before_parts_of_words():
+    context = "Foi um destaque no ano. Depois esta casa caiu."
+    found = locate(context, "Qual casa caiu?", "esta", context.index("esta"))
+    assert found.start_char == context.index("esta casa")
+    assert found.occurrence_changed
+
+
+def test_numbers_inside_numbers_are_not_trusted():
+    found = locate("Isso foi em 1996 na cidade.", "Quantos?", "1", 12)
+    assert found.inside_word
+    assert found.confidence < 0.5
+    better = locate("Em 1817 ele tinha sete anos.", "Com que idade?", "7", 6)
+    assert better.status == "moved"
+    assert better.start_char == 18
+
+
+def test_articles_in_contractions_and_inflected_words_are_trusted():
+    contraction = locate("A arte do século 13 mudou.", "Quando?", "o século 13", 8)
+    assert (contraction.status, contraction.inside_word) == ("exact", False)
+    assert contraction.confidence > 0.9
+    assert locate("As pessoas mais influentes.", "Como?", "influente", 16).confidence > 0.9
+
+
+def test_equal_places_are_ambiguous():
+    context = "A Praça Verde é bela. A Praça Verde é bela."
+    assert locate(context, "Qual?", "praça verde").status == "ambiguous"
+
+
+def test_text_elsewhere_is_moved_or_ambiguous():
+    assert locate("Veio Ana.", "Quem veio?", "Ana", 0)[:3] == (5, 8, "moved")
+    assert locate("Ana, Ana.", "Quem?", "Ana", 3).status == "ambiguous"
+
+
+@pytest.mark.parametrize("times", [40])
+def test_time_grows_with_the_context_and_not_its_square(times):
+    from time import process_time
+
+    from qa_lightning.alignment.contexts import read_context
+
+    sentence = "A universidade de {} deu um prêmio de música ao aluno {} no ano de {}. "
+    text = "".join(sentence.format(f"Lugar{n}", f"Nome{n}", n) for n in range(times * 8))
+    seconds = []
+    for length in (len(text) // 8, len(text)):
+        read_context.cache_clear()
+        began = process_time()
+        locate(text[:length], "Quem ganhou o prêmio?", "University of Lugar3")
+        seconds.append(process_time() - began)
+    assert seconds[1] < 30 * max(seconds[0], 0.005)
