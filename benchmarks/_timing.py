@@ -21,9 +21,10 @@ NO_PAGE_FAULTS = {
 def interleaved_medians(
     candidates: Mapping[str, Callable[[], object]], *, repeats: int, warmup: int = 1
 ) -> dict[str, float]:
-    """Return the median seconds of each callable, run in turns: A B A B.
+    """Return the median seconds of processor time of each callable, run in turns: A B A B.
 
-    Whatever else the machine does in the meantime then slows all of them alike.
+    Whatever else the machine does in the meantime then slows all of them alike. It is processor
+    time (of user and system, page faults included) and not the clock's, for the same reason.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(warmup + repeats):

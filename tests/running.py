@@ -248,6 +248,7 @@ class Recorder(Callback):
     def __init__(self) -> None:
         self.logged: list[dict[str, float]] = []
         self.training: list[bool] = []
+        self.rates: list[float] = []
         self.first_step: int | None = None
         self.runs.append(self)
 
@@ -261,6 +262,9 @@ class Recorder(Callback):
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         self.training.append(pl_module.network.training)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int

@@ -140,16 +140,15 @@ def test_few_answers_were_seen_in_training(rows, split):
     held_out = [row["answers"]["text"][0] for row in rows[split]]
     whole = sum(answer in set(answers) for answer in held_out) / len(held_out)
     new_word = sum(not seen_words.issuperset(words_of(answer)) for answer in held_out)
-    assert whole < 0.08, "years mostly"
-    assert new_word / len(held_out) > 0.7
+    assert whole < 0.2, "years, professions and products are shared"
+    assert new_word / len(held_out) > 0.6
 
 
-def test_every_split_has_words_enough():
-    """A document draws up to four different words of a list; fewer would never end."""
+def test_every_split_has_names_enough():
+    """A document draws a dozen names that differ in four letters; with too few it never ends."""
     for split in SPLITS:
-        for name in ("PROFESSIONS", "PRODUCTS", "MATERIALS", "FISH"):
-            assert len(_pool(name, split)) >= 5, (name, split)
-        assert len({name[:4] for (name,) in _pool("SURNAMES", split)}) >= 20
+        for name in ("SURNAME", "PLACE", "RIVER", "BRAND"):
+            assert len({entry[:4] for (entry,) in _pool(name, split)}) >= 40, (name, split)
 
 
 def test_many_seeds_end():
@@ -161,7 +160,7 @@ def test_many_seeds_end():
 def test_all_wordings_are_used(rows):
     kinds = (demo_facts.PEOPLE, demo_facts.COMPANIES, demo_facts.RIVERS, demo_facts.WORKS)
     attributes = [attribute for kind in kinds for attribute in kind.attributes]
-    assert len(attributes) == 24
+    assert len(attributes) == 22
     for attribute in attributes:
         assert len(set(attribute.statements)) == len(set(attribute.questions)) == 3
     openings = {row["question"].split()[0] for row in rows["train"]}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from qa_lightning.answerer import QuestionAnswerer
     from qa_lightning.attention import use_windowed_attention
     from qa_lightning.callbacks import AnswerEvaluation
     from qa_lightning.datamodule import QADataModule
@@ -19,6 +20,7 @@ _HOMES = {
     "AnswerEvaluation": "callbacks",
     "QADataModule": "datamodule",
     "QAModule": "model",
+    "QuestionAnswerer": "answerer",
     "squad_scores": "scores",
     "use_windowed_attention": "attention",
 }
@@ -27,6 +29,7 @@ __all__ = [
     "AnswerEvaluation",
     "QADataModule",
     "QAModule",
+    "QuestionAnswerer",
     "squad_scores",
     "use_windowed_attention",
 ]

@@ -19,6 +19,8 @@ TRAINING = {
     "predict": "answer questions that have no gold answers",
 }
 COMMANDS = {
+    "answer": "answer questions from a document, at once",
+    "export": "write a checkpoint as a folder that transformers loads",
     "audit": "check where answers stand in their documents, and repair them",
 }
 

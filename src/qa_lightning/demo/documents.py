@@ -7,10 +7,10 @@ from typing import TypedDict
 
 from qa_lightning.demo import facts, words
 from qa_lightning.demo.facts import Attribute, Kind
-from qa_lightning.demo.grammar import TOKENIZER_SPLIT, Noun
+from qa_lightning.demo.grammar import Noun
 from qa_lightning.demo.values import Draw, company, person, river, value_of, work
 
-DOCUMENTS = {"train": 900, "validation": 25, "test": 50, TOKENIZER_SPLIT: 400}
+DOCUMENTS = {"train": 900, "validation": 25, "test": 50}
 QUESTIONS_PER_DOCUMENT = 8
 ENTITIES_PER_DOCUMENT = 7
 FACTS_PER_ENTITY = (3, 3, 4, 5)
@@ -75,7 +75,7 @@ class Document:
 
 
 def demo_documents(split: str, *, seed: int = 0) -> Iterator[Document]:
-    """Generate the documents of a split (or of the tokenizer), one after the other."""
+    """Generate the documents of a split, one after the other."""
     # A string seeds the generator through SHA-512: the same in every process.
     rng = random.Random(f"qa_lightning demo {seed} {split}")
     for number in range(DOCUMENTS[split]):
@@ -124,17 +124,23 @@ def _paragraph(kind: Kind, entity: Noun, draw: Draw) -> Iterator[tuple[str, str,
     for attribute in draw.rng.sample(kind.attributes, draw.rng.choice(FACTS_PER_ENTITY)):
         alone = gap == " " and not entity.article and draw.rng.random() < SURNAME_SHARE
         mention = replace(entity, text=entity.text.split()[-1]) if alone else entity
-        yield gap, *_told(attribute, entity, mention, draw)
+        yield gap, *_told(attribute, entity, mention=mention, draw=draw, opening=gap == "\n")
         gap = " "
         if draw.rng.random() < DISTRACTOR_SHARE:
             yield gap, _distractor(draw), None
 
 
-def _told(attribute: Attribute, entity: Noun, mention: Noun, draw: Draw) -> tuple[str, Fact]:
-    """Return a sentence that tells an attribute, and the fact with its place in the sentence."""
+def _told(
+    attribute: Attribute, entity: Noun, *, mention: Noun, draw: Draw, opening: bool
+) -> tuple[str, Fact]:
+    """Return a sentence that tells an attribute, and the fact with its place in the sentence.
+
+    A paragraph opens with its entity, never with an answer.
+    """
     answer = value_of(attribute.value, draw, entity.gender)
     slots = {f"{form}_x": text for form, text in replace(answer, text=_ANSWER).forms().items()}
-    wording = draw.rng.choice(attribute.statements)
+    wordings = [text for text in attribute.statements if not (opening and text.startswith("{x}"))]
+    wording = draw.rng.choice(wordings)
     sentence = wording.format_map(mention.forms() | slots | {"x": _ANSWER})
     fact = Fact(entity, attribute, answer.text, sentence.index(_ANSWER))
     return sentence.replace(_ANSWER, answer.text), fact

@@ -1,4 +1,4 @@
-"""What the documents tell: four kinds of entity, six attributes each, three wordings of each.
+"""What the documents tell: four kinds of entity, their attributes, three wordings of each.
 
 In a wording ``{O}``, ``{o}``, ``{do}``, ``{no}``, ``{pelo}`` stand for the entity after its
 article or preposition, ``{g}`` for its gender's ending, ``{x}`` for the answer, and ``{no_x}`` and
@@ -129,23 +129,16 @@ RIVERS = Kind("rios", (
     ),
     Attribute(
         "person",
-        ("{O} foi mapeado por {x}.", "{x} desenhou o mapa {do}.",
+        ("{O} foi mapeado por {x}.", "O mapa {do} é obra de {x}.",
          "Quem primeiro explorou o leito {do} foi {x}."),
-        ("Quem mapeou {o}?", "Quem desenhou o mapa {do}?", "Quem explorou primeiro o leito {do}?"),
-    ),
-    Attribute(
-        "fish",
-        ("{O} é famoso pela pesca de {x}.", "Os pescadores {do} procuram {x}.",
-         "Pesca-se {x} {no}."),
-        ("Que peixe se pesca {no}?", "Que peixe procuram os pescadores {do}?",
-         "Que pesca tornou famoso {o}?"),
+        ("Quem mapeou {o}?", "De quem é o mapa {do}?", "Quem explorou primeiro o leito {do}?"),
     ),
 ))  # fmt: skip
 
 WORKS = Kind("obras", (
     Attribute(
         "person",
-        ("{O} foi projetad{g} por {x}.", "{x} desenhou {o}.", "O projeto {do} é de {x}."),
+        ("{O} foi projetad{g} por {x}.", "O projeto {do} é de {x}.", "Coube a {x} desenhar {o}."),
         ("Quem projetou {o}?", "Quem desenhou {o}?", "De quem é o projeto {do}?"),
     ),
     Attribute(
@@ -169,11 +162,5 @@ WORKS = Kind("obras", (
         "place",
         ("{O} fica em {x}.", "{O} é o orgulho de {x}.", "{O} está no centro de {x}."),
         ("Onde fica {o}?", "Em que cidade está {o}?", "De que cidade {o} é o orgulho?"),
-    ),
-    Attribute(
-        "material",
-        ("{O} é feit{g} de {x}.", "As paredes {do} são de {x}.", "{O} foi erguid{g} em {x}."),
-        ("De que material é feit{g} {o}?", "De que são as paredes {do}?",
-         "Em que material foi erguid{g} {o}?"),
     ),
 ))  # fmt: skip

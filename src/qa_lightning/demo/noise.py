@@ -32,7 +32,7 @@ _RENAMED: Mapping[str, str] = dict(words.read_pairs("""
 _FIRST_NAMES = frozenset(name for name, _ in words.FIRST_NAMES)
 _ENGLISH: Mapping[str, str] = {
     word: entry[-1]
-    for table in (words.PROFESSIONS, words.PRODUCTS, words.MATERIALS, words.FISH)
+    for table in (words.PROFESSIONS, words.PRODUCTS)
     for entry in table
     for word in entry[:-1]
 }

@@ -50,9 +50,9 @@ class Draw:
         """Return a new name of the split whose first four letters are new."""
         return self.fresh(lambda: self.rng.choice(_pool(pool, self.split))[0], letters=4)
 
-    def listed(self, pool: str, column: int = 0) -> str:
-        """Return a new word of the split from a column of a list."""
-        return self.fresh(lambda: self.rng.choice(_pool(pool, self.split))[column])
+    def shared(self, entries: Sequence[tuple[str, ...]], column: int = 0) -> str:
+        """Return a new word from a column of a list that all splits share."""
+        return self.fresh(lambda: self.rng.choice(entries)[column])
 
     def number(self, low: int, high: int) -> int:
         """Return a new number, not in another split, spread evenly over its orders of size."""
@@ -70,7 +70,7 @@ def person(draw: Draw) -> Noun:
     """Draw a first name, new in the document, and a surname, new in the split."""
     genders = dict(words.FIRST_NAMES)
     first = draw.fresh(lambda: draw.rng.choice(tuple(genders)), letters=4)
-    return Noun(f"{first} {draw.name('SURNAMES')}", genders[first], article=False)
+    return Noun(f"{first} {draw.name('SURNAME')}", genders[first], article=False)
 
 
 def _saint(name: str, gender: str) -> str:
@@ -79,7 +79,7 @@ def _saint(name: str, gender: str) -> str:
 
 def place(draw: Draw) -> Noun:
     """Draw a town: a coined name, alone or after Vila, Porto, …, or a saint's."""
-    if draw.rng.random() < 0.2:
+    if draw.rng.random() < 0.1:
         return Noun(draw.fresh(lambda: _saint(*draw.rng.choice(_pool("SAINTS", draw.split)))))
     coined = draw.name("PLACE")
     if draw.rng.random() < 0.3:
@@ -101,7 +101,7 @@ def river(draw: Draw) -> Noun:
 def work(draw: Draw) -> Noun:
     """Draw a building called after a person or a place."""
     word, gender = draw.rng.choice(words.WORK_TYPES)
-    pool = draw.rng.choice(("SURNAMES", "PLACE"))
+    pool = draw.rng.choice(("SURNAME", "PLACE"))
     return Noun(f"{word} {draw.name(pool)}", gender)
 
 
@@ -130,7 +130,7 @@ def _year(draw: Draw) -> Noun:
 def value_of(kind: str, draw: Draw, gender: str) -> Noun:
     """Draw an answer of a kind for an entity of a gender (professions agree with it)."""
     if kind == "profession":
-        return Noun(draw.listed("PROFESSIONS", 0 if gender == "m" else 1))
+        return Noun(draw.shared(words.PROFESSIONS, 0 if gender == "m" else 1))
     return VALUES[kind](draw)
 
 
@@ -148,7 +148,5 @@ VALUES: dict[str, Callable[[Draw], Noun]] = {
     "kilometres": lambda draw: Noun(f"{_dotted(draw.number(60, 3_000))} quilômetros"),
     "metres": lambda draw: Noun(f"{draw.number(12, 280)} metros"),
     "money": lambda draw: Noun(f"{draw.number(11, 990)} milhões de reais"),
-    "product": lambda draw: Noun(draw.listed("PRODUCTS")),
-    "material": lambda draw: Noun(draw.listed("MATERIALS")),
-    "fish": lambda draw: Noun(draw.listed("FISH")),
+    "product": lambda draw: Noun(draw.shared(words.PRODUCTS)),
 }

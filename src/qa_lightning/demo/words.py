@@ -1,8 +1,9 @@
 """The words of the generated documents, as plain lists; `grammar.split_of` shares most of them out.
 
 Words marked *split* belong to exactly one of train, validation and test, so that no held-out
-question is about a name, place or thing that was seen in training; so do numbers. Words marked
-*shared* (first names, kinds of company, months; years too) occur everywhere, in new pairs.
+question is about a name or place that was seen in training; so do numbers. Words marked *shared*
+(first names, professions, products, kinds of company, months; years too) occur everywhere, in new
+pairs.
 """
 
 
@@ -43,29 +44,6 @@ FIRST_NAMES = _gendered(
     """,
 )
 
-# Split.
-SURNAMES = read_words("""
-    Abrantes Abreu Aguiar Alencar Alvim Amaral Amorim Andrade Antunes Aragão Arruda Assunção
-    Athaíde Azambuja Azeredo Azevedo Baptista Barbosa Barcelos Barreto Barros Bastos Belchior
-    Bessa Bettencourt Bittencourt Borges Botelho Braga Brandão Brito Bueno Bulhões Cabral Caiado
-    Caldeira Calheiros Camargo Caminha Campelo Canto Cardoso Carneiro Carrasco Carvalhal
-    Castilho Cavaco Cerqueira Chaves Cintra Coelho Conceição Cordeiro Correia Cortez Coutinho
-    Covas Crespo Cruz Cunha Damasceno Dantas Delgado Dornelas Dourado Duarte Dutra Eanes
-    Encarnação Escobar Espinosa Estrela Evaristo Fagundes Falcão Faria Farinha Feijó Fernandes
-    Ferraz Figueira Fialho Fonseca Fontoura Fortuna Fragoso Freire Freitas Furtado Galhardo
-    Galvão Gama Garrido Gaspari Godinho Góis Gonzaga Gouveia Graciano Guedes Guimarães Gusmão
-    Henriques Holanda Horta Jardim Junqueira Lacerda Lages Lamego Leitão Lemos Lobato Loureiro
-    Lousada Lucena Macedo Machado Madureira Magalhães Maldonado Malheiro Mascarenhas Matoso
-    Medeiros Meireles Melo Menezes Mesquita Milheiro Miranda Monteiro Morgado Mourão Muniz Naves
-    Negreiros Nogueira Noronha Novais Olivares Ornelas Outeiro Pacheco Padilha Paiva Paranhos
-    Parreira Pederneiras Peixoto Penedo Perdigão Pestana Pimentel Pinheiro Pontes Portela Prado
-    Proença Queiroz Quental Quintela Rabelo Ramalho Rangel Rebouças Resende Rezende Ribas Rocha
-    Rodovalho Roquete Saldanha Salgado Sampaio Sanches Santana Saraiva Sarmento Seabra Sequeira
-    Serrano Severo Siqueira Soares Sobral Souto Tavares Teles Tenório Torrado Trancoso Travassos
-    Trindade Valadares Valente Varela Vasconcelos Veloso Ventura Viana Vidal Vieira Vilar Xisto
-    Zagalo Zarco
-""")
-
 # Split. Towns called after a saint.
 SAINTS = _gendered(
     m="""
@@ -83,6 +61,17 @@ SAINTS = _gendered(
 )
 
 # Split, as whole names: each is a head joined to a tail.
+SURNAME_HEADS = read_words("""
+    Abr Alb Alc Alm Alv Amar And Ant Arag Arr Azev Bac Bals Barb Barr Belm Bern Borg Brag Cal
+    Cam Card Carn Cast Cord Cout Dam Delg Dorn Esc Esp Fag Far Fern Fig Fons Galv Garc God Gouv
+    Guer Jorn Junqu Lac Lam Leit Lob Lour Mac Mag Mald Masc Med Melg Mend Mir Mont Mor Nab Nog
+    Nor Oliv Orn Pach Pad Palh Par Per Pim Pinh Port Prad Quad Quint Ram Reb Rib Rod Sald Samp
+    Sant Sar Seab Sequ Serr Silv Sobr Tav Teix Torr Trav Vald Varg Vasc Vel Vid Vil
+""")
+SURNAME_TAILS = read_words("""
+    ais al anda anha ão aso ares ato eda eira eiro ejo elo endes enha eque es eto ido ilho im
+    inho ino ira ondo oso ote ouro uda ura
+""")
 PLACE_HEADS = read_words("""
     Alm Arc Avel Balb Barr Berl Bord Cabr Cald Carr Cast Corv Curr Donh Erv Esp Fafi Ferr Fold
     Gald Gond Guard Jarm Lamp Lour Luz Malv Mirand Mont Murt Nerv Oliv Ourm Palm Penh Pinh Pord
@@ -126,7 +115,7 @@ MONTHS = read_words("""
     janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro
 """)
 
-# Split, the last column is English: machine translation leaves some answers untranslated.
+# Shared, the last column is English: machine translation leaves some answers untranslated.
 PROFESSIONS = read_table("""
     médico / médica / doctor; advogado / advogada / lawyer; engenheiro / engenheira / engineer;
     enfermeiro / enfermeira / nurse; professor / professora / teacher;
@@ -161,28 +150,6 @@ PRODUCTS = read_table("""
     bombas de água / water pumps; máquinas de costura / sewing machines;
     instrumentos de sopro / wind instruments; papéis de parede / wallpaper;
     luvas de couro / leather gloves; fios de cobre / copper wire
-""")
-MATERIALS = read_table("""
-    granito / granite; mármore / marble; calcário / limestone; arenito / sandstone;
-    basalto / basalt; ardósia / slate; concreto / concrete; aço / steel; ferro / iron;
-    tijolo / brick; vidro / glass; cobre / copper; bronze / solid bronze; alumínio / aluminium;
-    xisto / shale; taipa / rammed earth; adobe / mud brick; quartzito / quartzite;
-    bambu / bamboo; cedro / cedar; pinho / pine wood; carvalho / oak; mogno / mahogany;
-    peroba / peroba wood; imbuia / walnut; teca / teak; travertino / travertine;
-    gnaisse / gneiss; sienito / syenite; gesso / plaster; estuque / stucco; zinco / zinc;
-    latão / brass; terracota / baked clay; pedra-sabão / soapstone; cerâmica / ceramics;
-    cortiça / cork; eucalipto / eucalyptus; pórfiro / porphyry; jacarandá / rosewood
-""")
-FISH = read_table("""
-    truta / trout; salmão / salmon; carpa / carp; enguia / eel; bagre / catfish;
-    lambari / tetra; pacu / pacu fish; tucunaré / peacock bass; traíra / wolf fish;
-    surubim / sorubim; piranha / piranhas; tilápia / tilapia; robalo / snook; tainha / mullet;
-    sardinha / sardine; lampreia / lamprey; esturjão / sturgeon; piau / piau fish;
-    mandi / mandi catfish; linguado / sole; barbo / barbel; boga / nase; escalo / chub;
-    lúcio / pike; perca / perch; sável / shad; pirarucu / arapaima; tambaqui / tambaqui fish;
-    jaú / giant catfish; matrinxã / matrincha; curimbatá / prochilodus; corvina / croaker;
-    acará / cichlid; jundiá / silver catfish; cascudo / armoured catfish; piapara / headstander;
-    pintado / spotted sorubim; muçum / swamp eel; tuvira / knifefish; aruanã / arowana
 """)
 
 # Sentences that answer nothing but hold names, places and numbers of the kinds that answers are.

@@ -87,7 +87,9 @@ def _check_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
     Some cut the first letter of each word off (transformers#16321), or have no offsets at all.
     Letters that belong to no token tell them from those that merely drop accents.
     """
-    encoding = tokenizer([_PROBE_TEXT], add_special_tokens=False, return_offsets_mapping=True)
+    encoding = tokenizer(
+        [_PROBE_TEXT], add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
     covered = {place for span in encoding["offset_mapping"][0] for place in range(*span)}
     letters = [place for place, char in enumerate(_PROBE_TEXT) if char.isalnum()]
     lost = len(set(letters) - covered)

@@ -1,0 +1,34 @@
+"""From a checkpoint to answers in one line, without Lightning.
+
+``QuestionAnswerer.from_checkpoint(path).answer(question, context)``. The steps, one module each:
+``checkpoints`` (a Lightning checkpoint's plain contents), ``loading`` (checkpoint, folder or Hub
+id → network, tokenizer, settings), ``long_texts`` and ``cutting`` (questions and documents →
+windows), ``running`` (windows → candidates), ``deciding`` (candidates → answers), ``records``
+(what is answered), ``merging`` (answers of several documents), ``answering`` (the order of
+these), ``pipeline`` (the calls and results of transformers' removed pipeline). ``blocks`` and
+``parts`` serve and write questions by the million, for ``lightning predict``.
+
+A server or a page builds on three of its names: ``QuestionAnswerer`` (immutable, shared by all
+threads), ``Document`` (a tokenized text, kept between questions) and ``Answers.to_dict``.
+"""
+
+from qa_lightning.answerer.answering import QuestionAnswerer
+from qa_lightning.answerer.blocks import BlockPlan, prediction_loader
+from qa_lightning.answerer.cutting import Document
+from qa_lightning.answerer.loading import DecisionSettings, Reader, load_reader
+from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
+from qa_lightning.answerer.records import Answers, PlacedAnswer, Snippet
+
+__all__ = [
+    "Answers",
+    "BlockPlan",
+    "DecisionSettings",
+    "Document",
+    "PlacedAnswer",
+    "QuestionAnswerer",
+    "QuestionAnsweringPipeline",
+    "Reader",
+    "Snippet",
+    "load_reader",
+    "prediction_loader",
+]

@@ -1,0 +1,230 @@
+"""The question answerer: cut, run, decide, place."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from qa_lightning.answerer.cutting import Document, WindowCutter
+from qa_lightning.answerer.deciding import decide, join_candidates, portions
+from qa_lightning.answerer.loading import Reader, load_reader
+from qa_lightning.answerer.merging import merge_documents, placed
+from qa_lightning.answerer.records import Answers
+from qa_lightning.answerer.running import WindowRunner
+from qa_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
+
+Row = Mapping[str, Any] | tuple[str, "str | Document"]
+
+TOKENS_PER_BATCH = 16_384
+
+
+class QuestionAnswerer:
+    """Answer questions from documents of any length, word for word, with their place.
+
+    It never changes after it is made: threads may share it. Memory does not grow with the length
+    of a document beyond its own tokens, nor with the number of questions of a stream.
+
+    Args:
+        reader: network, tokenizer and settings (see ``from_checkpoint``).
+        device: where to run; None is CUDA, else MPS, else the CPU.
+        tokens_per_batch: tokens the network reads at a time, padding included.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        device: str | torch.device | None = None,
+        tokens_per_batch: int = TOKENS_PER_BATCH,
+    ) -> None:
+        if tokens_per_batch < 1:
+            raise InputError(
+                f"Expected `tokens_per_batch` to be at least 1; got {tokens_per_batch}."
+            )
+        self.reader = reader
+        self.device = torch.device(device or best_device())
+        self._tokens_per_batch = tokens_per_batch
+        reader.network.to(self.device)  # type: ignore[arg-type]
+        self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
+        self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens_per_batch)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        tokens_per_batch: int = TOKENS_PER_BATCH,
+    ) -> "QuestionAnswerer":
+        """Load a question answerer, without Lightning and, for files, without the network.
+
+        Args:
+            source: a checkpoint that ``lightning fit`` wrote, a run's folder, a folder that
+                ``qa-lightning export`` wrote, or the folder or Hub id of any question-answering
+                model of transformers.
+            revision: branch, tag or commit on the Hub.
+            device: where to run; None is CUDA, else MPS, else the CPU.
+            dtype: of the weights.
+            tokens_per_batch: tokens the network reads at a time, padding included.
+
+        Raises:
+            InputError: there is none, or it cannot answer questions.
+        """
+        reader = load_reader(source, revision=revision, dtype=dtype)
+        return cls(reader, device=device, tokens_per_batch=tokens_per_batch)
+
+    def with_settings(
+        self,
+        *,
+        max_length: int | None = None,
+        doc_stride: int | None = None,
+        max_question_length: int | None = None,
+        max_answer_length: int | None = None,
+        no_answer: bool | None = None,
+        null_score_threshold: float | None = None,
+        temperature: float | None = None,
+    ) -> "QuestionAnswerer":
+        """Return an answerer with other settings that shares the network; None leaves them."""
+        windows = _given(
+            max_length=max_length,
+            doc_stride=doc_stride,
+            max_question_length=max_question_length,
+        )
+        decision = _given(
+            max_answer_length=max_answer_length,
+            no_answer=no_answer,
+            null_score_threshold=null_score_threshold,
+            temperature=temperature,
+        )
+        reader = replace(
+            self.reader,
+            windows=replace(self.reader.windows, **windows),
+            decision=replace(self.reader.decision, **decision),
+        )
+        return QuestionAnswerer(reader, device=self.device, tokens_per_batch=self._tokens_per_batch)
+
+    def read(self, context: str) -> Document:
+        """Tokenize a document once, to ask it any number of questions."""
+        return self._cutter.documents([_checked_text(context, "a document", "")])[0]
+
+    def answer(self, question: str, context: str | Document, n_best: int = 1) -> Answers:
+        """Answer one question on one document.
+
+        Args:
+            question: any text.
+            context: the document, or what ``read`` made of it.
+            n_best: answers wanted.
+
+        Returns:
+            The n-best answers, at most ``n_best``, and the fields of the one that is given.
+        """
+        return self.answer_batch([(question, context)], n_best=n_best)[0]
+
+    def answer_batch(self, rows: Iterable[Row], n_best: int = 1) -> list[Answers]:
+        """Answer many questions; windows of like length run together, whosever they are.
+
+        Args:
+            rows: mappings with ``question`` and ``context``, or pairs of the two. Rows with the
+                same context have it tokenized once.
+            n_best: answers wanted of each.
+        """
+        return list(self.stream(rows, n_best=n_best))
+
+    def answer_questions(
+        self, questions: Iterable[str], context: str | Document, n_best: int = 1
+    ) -> list[Answers]:
+        """Answer many questions on one document, which is tokenized once."""
+        document = self.read(context) if isinstance(context, str) else context
+        return self.answer_batch(((question, document) for question in questions), n_best=n_best)
+
+    def answer_documents(
+        self, question: str, documents: Iterable[str | Document], n_best: int = 1
+    ) -> Answers:
+        """Answer one question from many documents: the best over all of them.
+
+        ``PlacedAnswer.document`` tells which one it stands in.
+        """
+        rows = ((question, document) for document in documents)
+        each = list(self.stream(rows, n_best=max(n_best, self.reader.decision.n_best)))
+        return merge_documents(question, each, self.reader.decision, n_best=n_best)
+
+    def stream(self, rows: Iterable[Row], *, n_best: int = 1) -> Iterator[Answers]:
+        """Yield the answers of rows in their order, as ``answer_batch``, some rows at a time."""
+        if n_best < 1:
+            raise InputError(f"Expected `n_best` to be at least 1; got {n_best}.")
+        earlier: dict[str, Document] = {}
+        for portion in portions(_question_and_context(row, n) for n, row in enumerate(rows)):
+            texts = {context for _, context in portion if isinstance(context, str)}
+            read = {text: earlier[text] for text in texts if text in earlier}
+            fresh = sorted(texts - read.keys())
+            read |= dict(zip(fresh, self._cutter.documents(fresh), strict=True))
+            documents = [read[c] if isinstance(c, str) else c for _, c in portion]
+            yield from self._answer([question for question, _ in portion], documents, n_best)
+            earlier = read
+
+    def as_pipeline(self) -> "QuestionAnsweringPipeline":
+        """Return a drop-in for transformers' removed ``pipeline("question-answering")``."""
+        from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
+
+        return QuestionAnsweringPipeline(self)
+
+    def _answer(
+        self, questions: list[str], documents: list[Document], n_best: int
+    ) -> Iterator[Answers]:
+        kept = max(n_best, self.reader.decision.n_best)
+        found, rows = [], []
+        for features in self._cutter.windows(questions, documents):
+            found.append(self._runner.candidates(features, n_best=kept))
+            rows.append(features.table["example_index"].to_numpy().astype(np.int64))
+        decided = decide(
+            join_candidates(found),
+            np.concatenate(rows),
+            [document.text for document in documents],
+            decision=self.reader.decision,
+            n_best=kept,
+        )
+        for question, document, answers in zip(questions, documents, decided, strict=True):
+            yield placed(question, document.text, answers, n_best=n_best)
+
+
+def best_device() -> str:
+    """Return the fastest device there is."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _question_and_context(row: Row, number: int) -> tuple[str, str | Document]:
+    if isinstance(row, tuple):
+        question, context = row
+    else:
+        missing = sorted({"question", "context"} - row.keys())
+        if missing:
+            raise InputError(
+                f"Expected rows with `question` and `context`; row {number} has no "
+                f"{' and no '.join(missing)}."
+            )
+        question, context = row["question"], row["context"]
+    if not _checked_text(question, "a question", f" in row {number}").strip():
+        raise InputError(f"Expected a question in row {number}; got an empty one.")
+    if not isinstance(context, Document):
+        _checked_text(context, "a document", f" in row {number}")
+    return question, context
+
+
+def _checked_text(text: object, what: str, where: str) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"Expected the text of {what}{where}; got {type(text).__name__}.")
+    return text

@@ -1,0 +1,177 @@
+"""Questions and documents → windows, each distinct document tokenized once."""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from qa_lightning.answerer.long_texts import OVERLAP, PIECE, Tokens, tokenize_long
+from qa_lightning.features import WindowSettings
+from qa_lightning.features.blanks import offsets_at_window_start
+from qa_lightning.features.layout import layout_of
+from qa_lightning.features.storage import window_batches
+from qa_lightning.features.tokens import TokenTable, tokenize_distinct
+from qa_lightning.features.windows import (
+    WindowAssembler,
+    check_room,
+    place_parts,
+    plan_windows,
+)
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_SHOWN = 60  # characters of a question in an error message
+
+
+@dataclass(frozen=True)
+class Document:
+    """Hold a text and its tokens; made by ``QuestionAnswerer.read``, used for any question.
+
+    Attributes:
+        text: the raw text.
+        ids_n: token ids.
+        offsets_n2: each token's characters in the text, half-open.
+    """
+
+    text: str = field(repr=False)
+    ids_n: NDArray[np.int32] = field(repr=False)
+    offsets_n2: NDArray[np.int32] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WindowRows:
+    """Hold windows in memory: as much of ``datasets.Dataset`` as reading them takes.
+
+    A data set of its own for every question would cost more than a small network.
+
+    Attributes:
+        table: the columns of ``features.build_features``.
+    """
+
+    table: pa.Table = field(repr=False)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Return the names of the columns."""
+        return list(self.table.column_names)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __getitem__(self, rows: slice) -> pa.Table:
+        start, end, _ = rows.indices(len(self))
+        return self.table.slice(start, end - start)
+
+    def select_columns(self, names: object) -> "WindowRows":
+        """Return the same: readers look at the columns they want."""
+        return self
+
+    def with_format(self, kind: str) -> "WindowRows":
+        """Return the same: it is read as Arrow."""
+        return self
+
+
+class WindowCutter:
+    """Cut documents into windows as training does; safe to share between threads.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        settings: window length, overlap and question cut.
+        lock: held while the tokenizer works; cutters of one tokenizer must share it.
+
+    Raises:
+        InputError: the tokenizer is slow, or lacks special tokens.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: WindowSettings,
+        *,
+        lock: "threading.Lock | None" = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._settings = settings
+        # The Rust tokenizer raises "Already borrowed" when a thread sets its state while another
+        # encodes, which every call may do.
+        self._lock = lock or threading.Lock()
+        with self._lock:
+            self._layout = layout_of(tokenizer, settings.separators)
+
+    def documents(self, texts: Sequence[str]) -> list[Document]:
+        """Tokenize distinct texts."""
+        short = [text for text in texts if len(text) <= PIECE + OVERLAP]
+        tokens = dict(zip(short, self._tokens(short), strict=True))
+        for text in texts:
+            if text not in tokens:
+                tokens[text] = tokenize_long(text, lambda piece: self._tokens([piece])[0])
+        return [Document(text, *tokens[text]) for text in texts]
+
+    def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        table = self._tokenize(texts, with_offsets=True)
+        bounds = zip(table.start_r.tolist(), table.length_r.tolist(), strict=True)
+        return [
+            Tokens(table.ids_n[start : start + length], table.offsets_n2[start : start + length])
+            for start, length in bounds
+        ]
+
+    def windows(
+        self, questions: Sequence[str], documents: Sequence[Document]
+    ) -> Iterator[WindowRows]:
+        """Yield the windows of some rows in portions of bounded size.
+
+        Args:
+            questions: one a row.
+            documents: one a row; rows with the same object share its tokens.
+
+        Yields:
+            The columns of ``features.build_features``; ``example_index`` is the row.
+        """
+        asked = self._tokenize([text.lstrip() for text in questions], with_offsets=False)
+        contexts = _token_table(documents)
+        length_r = np.minimum(asked.length_r, self._settings.max_question_length)
+        check_room(length_r, [text[:_SHOWN] for text in questions], self._settings, self._layout)
+        from_the_end = self._tokenizer.truncation_side == "left"
+        plan = plan_windows(
+            asked, contexts, self._settings, self._layout, from_the_end=from_the_end
+        )
+        with self._lock:
+            first_offsets_n2 = offsets_at_window_start(contexts, self._tokenizer)
+        assembler = WindowAssembler(
+            asked, contexts, self._layout, first_offsets_n2=first_offsets_n2
+        )
+        places = place_parts(plan, self._layout)
+        for batch in window_batches(plan, places, None, assembler):
+            yield WindowRows(pa.Table.from_batches([batch]))
+
+    def _tokenize(self, texts: Sequence[str], *, with_offsets: bool) -> TokenTable:
+        with self._lock:
+            return tokenize_distinct(
+                [[sound_text(text) for text in texts]], self._tokenizer, with_offsets=with_offsets
+            )
+
+
+def sound_text(text: str) -> str:
+    """Return a text that has a UTF-8 form, with the same places.
+
+    Half of a surrogate pair has none; what takes its place is one character as well.
+    """
+    return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def _token_table(documents: Sequence[Document]) -> TokenTable:
+    """Join the tokens of distinct documents."""
+    number_of = {id(document): 0 for document in documents}
+    number_of = {key: number for number, key in enumerate(number_of)}
+    distinct = list({id(document): document for document in documents}.values())
+    lengths = [0, *(len(document.ids_n) for document in distinct)]
+    return TokenTable(
+        text_r=np.array([number_of[id(document)] for document in documents], np.int64),
+        bounds_t=np.cumsum(lengths, dtype=np.int64),
+        ids_n=np.concatenate([np.empty(0, np.int32), *(d.ids_n for d in distinct)]),
+        offsets_n2=np.concatenate([np.empty((0, 2), np.int32), *(d.offsets_n2 for d in distinct)]),
+    )

@@ -1,0 +1,235 @@
+"""A checkpoint, an exported folder or a Hub id → network, tokenizer and settings."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoTokenizer,
+    LongformerConfig,
+    LongformerForQuestionAnswering,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils.hub import cached_file
+
+from qa_lightning.answerer.checkpoints import (
+    CheckpointContents,
+    checkpoint_file,
+    read_checkpoint,
+    tokenizer_from_files,
+)
+from qa_lightning.answers import DEFAULT_WINDOW_SCORING
+from qa_lightning.attention import use_windowed_attention
+from qa_lightning.batches import GlobalAttention
+from qa_lightning.errors import InputError
+from qa_lightning.features import WindowSettings
+
+SETTINGS_FILE = "qa_lightning.json"
+_WINDOW_KEYS = ("max_length", "doc_stride", "max_question_length", "separators")
+_LONGFORMER_TOKENS = 4096  # a window that all published Longformers take
+_OTHER_TOKENS = 384  # what the models of transformers' examples were trained with
+
+
+@dataclass(frozen=True)
+class DecisionSettings:
+    """Hold how spans are searched and decided; the names and meanings of the evaluation's.
+
+    Attributes:
+        n_best: spans that take part in a question's confidences, at least.
+        max_answer_length: in tokens.
+        window_scoring: what makes windows comparable (see ``answers.select_answers``).
+        search: ``exact`` or ``top_k``.
+        no_answer: whether a question may have none.
+        null_score_threshold: no answer where the null odds are greater; None is 0.
+        temperature: divides the scores in the softmax of the confidences.
+    """
+
+    n_best: int = 20
+    max_answer_length: int = 30
+    window_scoring: str = DEFAULT_WINDOW_SCORING
+    search: str = "exact"
+    no_answer: bool = False
+    null_score_threshold: float | None = None
+    temperature: float = 1.0
+
+    @classmethod
+    def from_evaluation(cls, state: Mapping[str, Any]) -> "DecisionSettings":
+        """Take what the state of ``AnswerEvaluation`` says, and defaults for the rest."""
+        known = {
+            key: state[key]
+            for key in ("n_best", "max_answer_length", "window_scoring", "search")
+            if state.get(key) is not None
+        }
+        return cls(
+            **known,
+            no_answer=bool(state.get("no_answer")),
+            null_score_threshold=state.get("threshold"),
+            temperature=float(state.get("temperature") or 1.0),
+        )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Hold a network that reads, and all it needs to.
+
+    Attributes:
+        network: any question-answering model of transformers, in evaluation mode.
+        tokenizer: a fast one.
+        windows: how documents are cut.
+        decision: how answers are chosen.
+        token_types: whether it was trained with token types.
+        global_attention: which tokens attend globally (Longformers only).
+        language: ISO code of the training data's language, if known.
+        origin: where it was loaded from.
+        lock: held while the tokenizer works.
+    """
+
+    network: PreTrainedModel = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    windows: WindowSettings
+    decision: DecisionSettings
+    token_types: bool
+    global_attention: GlobalAttention
+    language: str | None
+    origin: str
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def is_longformer(self) -> bool:
+        """Whether global attention means anything to the network."""
+        return bool(self.network.config.model_type == "longformer")
+
+
+def load_reader(
+    source: str | Path, *, revision: str | None = None, dtype: torch.dtype = torch.float32
+) -> Reader:
+    """Load a Lightning checkpoint, a run's folder, an exported folder, or a Hub id.
+
+    Args:
+        source: a ``.ckpt`` file, a folder, or the Hub id of a question-answering model.
+        revision: branch, tag or commit on the Hub.
+        dtype: of the weights.
+
+    Raises:
+        InputError: there is none, or it cannot answer questions.
+    """
+    file = checkpoint_file(source)
+    if file is not None:
+        return reader_from_checkpoint(read_checkpoint(file), dtype=dtype)
+    return _load_pretrained(str(source), revision, dtype)
+
+
+def reader_from_checkpoint(
+    contents: CheckpointContents, *, dtype: torch.dtype = torch.float32
+) -> Reader:
+    """Build network and tokenizer from a checkpoint's contents."""
+    network = LongformerForQuestionAnswering.from_pretrained(
+        None,
+        config=LongformerConfig(**dict(contents.config)),
+        state_dict=dict(contents.weights),
+        dtype=dtype,
+    )
+    if contents.attention == "windowed":
+        use_windowed_attention(network)
+    network.train(False)
+    return Reader(
+        network=network,
+        tokenizer=tokenizer_from_files(contents.tokenizer_files),
+        decision=DecisionSettings.from_evaluation(contents.fitted),
+        origin=str(contents.path),
+        **_window_settings(contents.windows),
+    )
+
+
+def settings_of(reader: Reader) -> dict[str, Any]:
+    """Return the settings of a reader that transformers' own files have no place for."""
+    windows = {key: getattr(reader.windows, key) for key in _WINDOW_KEYS}
+    return {
+        "windows": windows
+        | {"token_types": reader.token_types, "global_attention": reader.global_attention},
+        "decision": dict(vars(reader.decision)),
+        "language": reader.language,
+    }
+
+
+def _window_settings(windows: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "windows": WindowSettings(**{key: windows[key] for key in _WINDOW_KEYS if key in windows}),
+        "token_types": bool(windows.get("token_types", True)),
+        "global_attention": windows.get("global_attention", "question"),
+        "language": windows.get("language"),
+    }
+
+
+def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Reader:
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+        network, report = AutoModelForQuestionAnswering.from_pretrained(
+            name, revision=revision, dtype=dtype, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "Expected a checkpoint, a folder with a question-answering model, or such a model's "
+            f"Hub id; {name!r} could not be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    untrained = sorted(key for key in report["missing_keys"] if not key.endswith("position_ids"))
+    if untrained:
+        raise InputError(
+            f"Expected a model trained to answer questions; {name!r} has no weights for "
+            f"{', '.join(untrained[:3])} and would answer at random. Train it by `lightning fit "
+            f"--model.model_name_or_path {name}`."
+        )
+    if config.model_type == "longformer":
+        use_windowed_attention(network)
+    stored = _stored_settings(name, revision)
+    windows = _default_windows(network, tokenizer) | stored.get("windows", {})
+    return Reader(
+        network=cast(PreTrainedModel, network.eval()),
+        tokenizer=tokenizer,
+        decision=DecisionSettings(**stored.get("decision", {})),
+        origin=name,
+        **_window_settings({**windows, "language": stored.get("language")}),
+    )
+
+
+def _stored_settings(name: str, revision: str | None) -> dict[str, Any]:
+    """Return what ``qa-lightning export`` wrote beside the weights, if it did."""
+    file = cached_file(
+        name,
+        SETTINGS_FILE,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+        _raise_exceptions_for_gated_repo=False,
+    )
+    if file is None:
+        return {}
+    stored: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
+    return stored
+
+
+def _default_windows(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    """Return window sizes for a model of which only the architecture is known."""
+    config = network.config
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    if positions < 1:  # relative positions: any length
+        positions = tokenizer.model_max_length
+    if config.model_type in ("longformer", "roberta", "xlm-roberta", "camembert"):
+        positions -= (config.pad_token_id or 0) + 1  # theirs begin behind the padding's
+    wanted = _LONGFORMER_TOKENS if config.model_type == "longformer" else _OTHER_TOKENS
+    length = min(wanted, positions, tokenizer.model_max_length)
+    return {
+        "max_length": length,
+        "doc_stride": min(128, length // 3),
+        "max_question_length": min(64, length // 3),
+    }

@@ -1,0 +1,79 @@
+"""Windows → candidates: the network, in batches of like length, nothing kept but the best spans."""
+
+import inspect
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qa_lightning.answerer.cutting import WindowRows
+from qa_lightning.answerer.loading import Reader
+from qa_lightning.batches import WindowCollator, WindowDataset
+from qa_lightning.candidates import (
+    TokenCandidates,
+    WindowCandidates,
+    to_characters,
+    window_candidates,
+)
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "global_attention_mask")
+
+
+class WindowRunner:
+    """Run a reader's network over windows; it holds no state, threads may share it.
+
+    Args:
+        reader: network and settings.
+        device: where the network is.
+        tokens_per_batch: bounds a batch, padding included; a longer window goes alone.
+    """
+
+    def __init__(self, reader: Reader, device: torch.device, *, tokens_per_batch: int) -> None:
+        self._network = reader.network
+        self._decision = reader.decision
+        self._device = device
+        self._tokens = tokens_per_batch
+        accepted = inspect.signature(self._network.forward).parameters
+        several_types = getattr(self._network.config, "type_vocab_size", 0) > 1
+        self._collate = WindowCollator.for_tokenizer(
+            reader.tokenizer,
+            token_types=reader.token_types and several_types and "token_type_ids" in accepted,
+            global_attention=reader.global_attention if reader.is_longformer else None,
+        )
+
+    def candidates(self, features: WindowRows, *, n_best: int) -> WindowCandidates:
+        """Return the ``n_best`` candidates of each window, in the windows' order."""
+        windows = WindowDataset(features)
+        found = [TokenCandidates.empty(n_best)]
+        with torch.inference_mode():
+            for rows in self._batches(windows.lengths()):
+                found.append(self._run(self._collate(windows.__getitems__(rows)), n_best))
+        joined = TokenCandidates(*map(torch.cat, zip(*found, strict=True)))
+        return to_characters(joined, features)
+
+    def _batches(self, length_w: NDArray[np.int64]) -> Iterator[list[int]]:
+        """Yield windows by falling length: memory runs out at once or never."""
+        order = np.argsort(-length_w, kind="stable").tolist()
+        start = 0
+        while start < len(order):
+            count = max(1, self._tokens // int(length_w[order[start]]))
+            yield order[start : start + count]
+            start += count
+
+    def _run(self, batch: dict[str, Tensor], n_best: int) -> TokenCandidates:
+        batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
+        outputs = self._network(**{name: batch[name] for name in _INPUTS if name in batch})
+        candidates = window_candidates(
+            outputs.start_logits,
+            outputs.end_logits,
+            context_mask_bl=batch["context_mask"],
+            attention_mask_bl=batch["attention_mask"],
+            cls_positions_b=batch["cls_positions"],
+            feature_index_b=batch["feature_index"],
+            n_best=n_best,
+            max_answer_length=self._decision.max_answer_length,
+            search=self._decision.search,
+        )
+        return TokenCandidates(*(tensor.cpu() for tensor in candidates))

@@ -1,0 +1,181 @@
+"""From the candidates of all windows of a question to its answers.
+
+Axes: ``w`` windows, ``f`` features of the data set, ``e`` examples, ``a`` answers of an example,
+``c`` all candidates of a block of examples.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+
+from qa_lightning.answers.merging import (
+    WINDOW_SCORINGS,
+    Floats,
+    Ints,
+    Spans,
+    best_distinct,
+    minima,
+    probabilities,
+    score_windows,
+    trim,
+)
+from qa_lightning.answers.records import Answer, AnswerList, QuestionAnswers
+from qa_lightning.candidates import WindowCandidates
+from qa_lightning.errors import InputError
+
+__all__ = [
+    "DEFAULT_WINDOW_SCORING",
+    "WINDOW_SCORINGS",
+    "Answer",
+    "QuestionAnswers",
+    "complete_examples",
+    "select_answers",
+]
+
+DEFAULT_WINDOW_SCORING = "relative"
+_EXAMPLES_AT_ONCE = 256  # bounds the contexts held: 17 MB for documents of 16,000 characters
+
+Rows = Sequence[int] | npt.NDArray[np.integer[Any]]
+
+
+class _Decision(NamedTuple):
+    """Hold how answers are chosen; see :func:`select_answers`."""
+
+    n_best: int
+    temperature: float
+    threshold: float
+
+
+def select_answers(
+    windows: WindowCandidates,
+    *,
+    example_index_w: npt.ArrayLike,
+    examples: datasets.Dataset,
+    example_indices: Rows | None = None,
+    n_best: int = 20,
+    window_scoring: str = DEFAULT_WINDOW_SCORING,
+    null_score_threshold: float | None = None,
+    temperature: float = 1.0,
+    no_answer: bool = False,
+) -> list[QuestionAnswers]:
+    """Merge the windows of each question into its n-best answers and decide.
+
+    Spans are trimmed of blanks and merged by their characters: a span that several windows saw
+    counts once, with its best score. The null score is the minimum over the windows, as in BERT's
+    ``run_squad.py`` and transformers' ``run_qa.py``. Equal scores are ordered by start, then end.
+
+    Args:
+        windows: candidates in characters, of all windows of the questions.
+        example_index_w: each window's row in ``examples``.
+        examples: with the columns ``id`` and ``context``.
+        example_indices: rows to answer; default: those with a window. A row without windows (an
+            empty context) gets no answer.
+        n_best: answers to keep.
+        window_scoring: what makes windows comparable, for a span with start and end logits ``s``
+            and ``e``: ``raw``: ``s + e``, as run_qa; ``relative``: ``s + e`` less that of its own
+            window's CLS token; ``log_probability``: ``s + e`` less the log-sum-exp of the window's
+            start logits and that of its end logits.
+        null_score_threshold: no answer where the null odds are greater; default 0, as run_qa.
+        temperature: divides the scores in the softmax of the confidences.
+        no_answer: whether questions may have none (SQuAD 2). If not, the best span is the answer,
+            always, and the threshold has no effect.
+
+    Returns:
+        One record for each row of ``example_indices``, in that order.
+
+    Raises:
+        InputError: an unknown scoring, or a number out of its range.
+    """
+    if n_best < 1:
+        raise InputError(f"Expected `n_best` to be at least 1; got {n_best}.")
+    if not 0 < temperature < math.inf:
+        raise InputError(f"Expected a positive `temperature`; got {temperature}.")
+    threshold = (null_score_threshold or 0.0) if no_answer else math.inf
+    decision = _Decision(n_best, temperature, threshold)
+    score_wn, null_w = score_windows(windows, window_scoring)
+    order_w = np.argsort(np.asarray(example_index_w, np.int64), kind="stable")
+    sorted_w = np.asarray(example_index_w, np.int64)[order_w]
+    rows = np.unique(sorted_w) if example_indices is None else np.asarray(example_indices, np.int64)
+    columns = examples.select_columns(["id", "context"]).with_format(None)
+    result: list[QuestionAnswers] = []
+    for block in range(0, len(rows), _EXAMPLES_AT_ONCE):
+        row_e = rows[block : block + _EXAMPLES_AT_ONCE]
+        texts = columns[_as_slice(row_e)]
+        which_w, example_w = _windows_of(row_e, sorted_w)
+        which_w = order_w[which_w]
+        spans = _spans(windows, score_wn, which_w, example_w)
+        spans = best_distinct(trim(spans, texts["context"]), n_best)
+        null_e = minima(null_w[which_w], example_w, len(row_e))
+        result.extend(_records(spans, null_e, row_e, texts, decision))
+    return result
+
+
+def complete_examples(feature_index_w: npt.ArrayLike, example_index_f: npt.ArrayLike) -> Ints:
+    """Return the examples all of whose windows are there, ascending.
+
+    Args:
+        feature_index_w: the windows that are there, distinct.
+        example_index_f: the example of each window of the data set.
+
+    >>> complete_examples([0, 2, 3], example_index_f=[0, 0, 1, 1])
+    array([1])
+    """
+    example_f = np.asarray(example_index_f, dtype=np.int64)
+    total = np.bincount(example_f)
+    there = np.bincount(example_f[np.asarray(feature_index_w, np.int64)], minlength=len(total))
+    return np.flatnonzero((there == total) & (total > 0))
+
+
+def _as_slice(row_e: Ints) -> slice | list[int]:
+    """Return rows in the form that datasets reads fastest."""
+    if (np.diff(row_e) == 1).all():
+        return slice(int(row_e[0]), int(row_e[-1]) + 1)
+    rows: list[int] = row_e.tolist()
+    return rows
+
+
+def _windows_of(row_e: Ints, sorted_w: Ints) -> tuple[Ints, Ints]:
+    """Return the places in ``sorted_w`` of these examples' windows, and each one's example."""
+    first_e = np.searchsorted(sorted_w, row_e)
+    count_e = np.searchsorted(sorted_w, row_e, side="right") - first_e
+    example_w = np.repeat(np.arange(len(row_e)), count_e)
+    place_w = np.arange(len(example_w)) - np.repeat(np.cumsum(count_e) - count_e, count_e)
+    return first_e[example_w] + place_w, example_w
+
+
+def _spans(windows: WindowCandidates, score_wn: Floats, which_w: Ints, example_w: Ints) -> Spans:
+    """Return the spans of some windows as one flat list, fillers left out."""
+    scores = score_wn[which_w]
+    found = scores > -np.inf
+    return Spans(
+        np.broadcast_to(example_w[:, None], found.shape)[found],
+        windows.start_char_wn[which_w][found].astype(np.int64),
+        windows.end_char_wn[which_w][found].astype(np.int64),
+        scores[found],
+    )
+
+
+def _records(
+    spans: Spans, null_e: Floats, row_e: Ints, texts: dict[str, list[str]], decision: _Decision
+) -> Iterator[QuestionAnswers]:
+    """Yield the record of each example of a block."""
+    first_e = np.searchsorted(spans.example_c, np.arange(len(row_e) + 1))
+    rank_c = np.arange(len(spans.example_c)) - first_e[spans.example_c]
+    scores_ea = np.full((len(row_e), decision.n_best), -np.inf)
+    scores_ea[spans.example_c, rank_c] = spans.score_c
+    confidence_ea, no_answer_e = probabilities(scores_ea, null_e, decision.temperature)
+    odds_e = null_e - scores_ea[:, 0]
+    confidence_c = confidence_ea[spans.example_c, rank_c]
+    starts, ends, bounds = spans.start_c.tolist(), spans.end_c.tolist(), first_e.tolist()
+    given_e = (scores_ea[:, 0] > -np.inf) & ~(odds_e > decision.threshold)
+    numbers = (array.tolist() for array in (row_e, null_e, odds_e, no_answer_e, given_e))
+    columns = zip(texts["id"], texts["context"], bounds[:-1], bounds[1:], *numbers, strict=True)
+    for name, context, low, high, row, null, odds, no_answer, given in columns:
+        spans_a = zip(starts[low:high], ends[low:high], strict=True)
+        found = [context[start:end] for start, end in spans_a]
+        answers = AnswerList(found, spans.start_c, spans.end_c, spans.score_c, confidence_c, low)
+        yield QuestionAnswers(name, row, answers, null, odds, no_answer, given)

@@ -1,0 +1,125 @@
+"""The arithmetic of merging windows: scoring, trimming, duplicates, the n best.
+
+Axes: ``w`` windows, ``n`` candidates of a window, ``e`` examples, ``a`` answers of an example,
+``c`` all candidates of a block of examples.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_lightning.candidates import WindowCandidates
+from qa_lightning.errors import InputError
+
+WINDOW_SCORINGS = ("relative", "raw", "log_probability")
+_FINITE = float(np.finfo(np.float32).max)
+_LAST_BLANK = 0x3000  # no character beyond it is a blank
+_BLANK = np.array([chr(code).isspace() for code in range(_LAST_BLANK + 2)])
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Spans(NamedTuple):
+    """Hold spans of several examples: the example's place in the block, characters, score."""
+
+    example_c: Ints
+    start_c: Ints
+    end_c: Ints
+    score_c: Floats
+
+    def take(self, which: npt.NDArray[np.bool_] | Ints) -> "Spans":
+        """Return some of the spans, or all in another order."""
+        return Spans(
+            self.example_c[which], self.start_c[which], self.end_c[which], self.score_c[which]
+        )
+
+
+def score_windows(windows: WindowCandidates, scoring: str) -> tuple[Floats, Floats]:
+    """Return the spans' scores and the null scores of all windows, made comparable.
+
+    Args:
+        windows: raw scores.
+        scoring: see :func:`qa_lightning.answers.select_answers`.
+
+    Returns:
+        ``score_wn``, ``-inf`` where there is no span, and ``null_score_w``, finite.
+    """
+    if scoring not in WINDOW_SCORINGS:
+        known = ", ".join(WINDOW_SCORINGS)
+        raise InputError(f"Expected `window_scoring` out of {known}; got {scoring!r}.")
+    score_wn = windows.score_wn.astype(np.float64)
+    null_w = np.clip(windows.null_score_w.astype(np.float64), -_FINITE, _FINITE)
+    origin_w = {
+        "raw": np.zeros_like(null_w),
+        "relative": null_w,
+        "log_probability": np.clip(windows.log_normalizer_w.astype(np.float64), -_FINITE, _FINITE),
+    }[scoring]
+    return np.minimum(score_wn - origin_w[:, None], _FINITE), null_w - origin_w
+
+
+def trim(spans: Spans, contexts: Sequence[str]) -> Spans:
+    """Move the spans' ends off blanks, as ``str.strip`` does, and leave out what was blank."""
+    codes = np.frombuffer("".join([*contexts, "."]).encode("utf-32-le", "surrogatepass"), "<u4")
+    first_e = np.cumsum([0, *map(len, contexts)])
+    first_c = first_e[spans.example_c]
+    start_c, end_c = first_c + spans.start_c, first_c + spans.end_c
+    while (moving := (start_c < end_c) & _is_blank(codes[start_c])).any():
+        start_c += moving
+    while (moving := (start_c < end_c) & _is_blank(codes[end_c - 1])).any():
+        end_c -= moving
+    trimmed = Spans(spans.example_c, start_c - first_c, end_c - first_c, spans.score_c)
+    return trimmed.take(start_c < end_c)
+
+
+def best_distinct(spans: Spans, n_best: int) -> Spans:
+    """Return the best distinct spans of each example, best first, equal ones by start and end."""
+    if not len(spans.example_c):
+        return spans
+    spans = _distinct(spans)
+    # The spans stand in the order of start and end, which the stable sorts keep among equals.
+    spans = spans.take(np.argsort(-spans.score_c, kind="stable"))
+    by_example = spans.example_c.astype(np.min_scalar_type(spans.example_c.max()))  # radix sort
+    spans = spans.take(np.argsort(by_example, kind="stable"))
+    first_c = np.searchsorted(spans.example_c, spans.example_c)
+    return spans.take(np.arange(len(first_c)) - first_c < n_best)
+
+
+def _distinct(spans: Spans) -> Spans:
+    """Return each span once, with its best score, ordered by example, start and end."""
+    length_c = spans.end_c - spans.start_c
+    starts, lengths = 1 + int(spans.start_c.max()), 1 + int(length_c.max())
+    # One number a span: 256 examples, 2**31 characters and a length of 2**24 are 63 bits.
+    key_c = (spans.example_c * starts + spans.start_c) * lengths + length_c
+    order_c = np.argsort(key_c)
+    key_c = key_c[order_c]
+    is_first = np.append(True, key_c[1:] != key_c[:-1])
+    best_c = np.maximum.reduceat(spans.score_c[order_c], np.flatnonzero(is_first))
+    return spans.take(order_c[is_first])._replace(score_c=best_c)
+
+
+def minima(values_w: Floats, example_w: Ints, n_examples: int) -> Floats:
+    """Return each example's least value, 0 for an example that has none."""
+    least_e = np.full(n_examples, np.inf)
+    np.minimum.at(least_e, example_w, values_w)
+    return np.where(np.isinf(least_e), 0.0, least_e)
+
+
+def probabilities(scores_ea: Floats, null_e: Floats, temperature: float) -> tuple[Floats, Floats]:
+    """Return the softmax over an example's spans and its no-answer, of scores / ``temperature``.
+
+    Args:
+        scores_ea: ``-inf`` where there is no span.
+        null_e: finite.
+        temperature: above 1 flattens.
+    """
+    joined = np.concatenate([scores_ea, null_e[:, None]], axis=1) / temperature
+    weights = np.exp(joined - joined.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights[:, :-1], weights[:, -1]
+
+
+def _is_blank(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    return _BLANK[np.minimum(codes, _LAST_BLANK + 1)]

@@ -1,0 +1,13 @@
+"""Give a transformers Longformer exact and faster attention; tensors only.
+
+``use_windowed_attention`` changes the classes of a model's attention layers in place and leaves
+every weight, name and checkpoint as they are; ``use_reference_attention`` is the way back.
+"""
+
+from qa_lightning.attention.switch import (
+    use_flex_attention,
+    use_reference_attention,
+    use_windowed_attention,
+)
+
+__all__ = ["use_flex_attention", "use_reference_attention", "use_windowed_attention"]

@@ -1,0 +1,127 @@
+"""The two checkpoint callbacks of a run: the best by a score, and the true last."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+FOLDER = "checkpoints"
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keep the best checkpoint by a validation score in ``checkpoints/best.ckpt``.
+
+    A save is passed over while the score is absent, as after a partial pass (Lightning raises).
+
+    Args:
+        monitor: logged key that decides.
+        mode: ``max`` or ``min``.
+        dirpath: folder of both checkpoints; None is ``checkpoints`` in the run's folder.
+        every_n_train_steps: also keep ``last.ckpt`` every so many optimizer steps.
+        save_weights_only: leave out the optimizer's state (the run cannot be resumed from it).
+    """
+
+    def __init__(
+        self,
+        *,
+        monitor: str = "val/f1",
+        mode: Literal["max", "min"] = "max",
+        dirpath: str | None = None,
+        every_n_train_steps: int | None = None,
+        save_weights_only: bool = False,
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_weights_only=save_weights_only,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+        self.last_every_n_train_steps = every_n_train_steps
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Put the folder into the run's folder, whatever the logger."""
+        _into_run_folder(self, trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def _save_topk_checkpoint(
+        self, trainer: Trainer, monitor_candidates: dict[str, Tensor]
+    ) -> None:
+        if self.monitor in monitor_candidates:
+            super()._save_topk_checkpoint(trainer, monitor_candidates)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best score there was, if its checkpoint is here.
+
+        Lightning goes by the folder's name: a run whose folder was moved would overwrite its best,
+        and a run that goes on from another one's checkpoint would wait to beat a best it has not.
+        """
+        path = Path(self.dirpath or ".") / f"{self.filename}.ckpt"
+        if path.exists() and state_dict["best_k_models"]:
+            here: dict[str, Any] = dict.fromkeys(
+                ("best_model_path", "kth_best_model_path"), str(path)
+            )
+            here["best_k_models"] = {str(path): state_dict["best_model_score"]}
+            super().load_state_dict({**state_dict, **here, "dirpath": self.dirpath})
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keep the newest state in ``checkpoints/last.ckpt``.
+
+    It is written after each epoch, each validation within an epoch, the end of training, and
+    every ``every_n_train_steps`` optimizer steps. (Since Lightning 2.6 ``save_last`` of a
+    monitored ``ModelCheckpoint`` is written only when a best is.)
+    """
+
+    def __init__(self, *, dirpath: str | None = None, last_every_n_train_steps: int | None = None):
+        super().__init__(
+            dirpath=dirpath,
+            filename="last",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+        self.last_every_n_train_steps = last_every_n_train_steps
+
+    @classmethod
+    def beside(cls, best: BestCheckpoint) -> Self:
+        """Return the last checkpoint's callback for the folder of the best."""
+        dirpath = None if best.dirpath is None else str(best.dirpath)
+        return cls(dirpath=dirpath, last_every_n_train_steps=best.last_every_n_train_steps)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Put the folder into the run's folder, whatever the logger."""
+        _into_run_folder(self, trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over nothing: the last checkpoint is in one place whatever was before."""
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save every so many optimizer steps."""
+        every = self.last_every_n_train_steps
+        if every and trainer.global_step % every == 0:
+            self._save_now(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the state that training ended with."""
+        self._save_now(trainer)
+
+    def _save_now(self, trainer: Trainer) -> None:
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+def _into_run_folder(callback: ModelCheckpoint, trainer: Trainer) -> None:
+    if callback.dirpath is None:
+        callback.dirpath = str(Path(trainer.default_root_dir) / FOLDER)

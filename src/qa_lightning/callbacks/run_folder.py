@@ -1,0 +1,76 @@
+"""The run's folder: its configuration, and an earlier run's results moved out of the way."""
+
+import logging
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from qa_lightning.callbacks.checkpoints import FOLDER
+
+log = logging.getLogger(__name__)
+
+RESULTS = ("config.yaml", FOLDER, "answers", "reports")
+EARLIER = "earlier"
+
+
+class RunFolder(SaveConfigCallback):
+    """Write ``config.yaml`` of ``fit`` into the run's folder, whatever the logger.
+
+    Nothing of an earlier run is overwritten: where the folder holds another run's results and
+    ``fit`` does not resume from them, they are moved to ``earlier/1``, ``earlier/2``, … in it,
+    and checkpoints in a folder of the user's choice likewise.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make room and write the configuration, on rank zero."""
+        if stage == "fit" and trainer.is_global_zero and not self.already_saved:
+            folder = Path(trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            if not self._resumes(folder):
+                move_earlier_run(folder, self._checkpoints(folder))
+            self.parser.save(
+                self.config, folder / self.config_filename, skip_none=False, overwrite=True
+            )
+            self.already_saved = True
+        trainer.strategy.barrier()
+
+    def _checkpoints(self, folder: Path) -> Path:
+        configured = self.config.get("checkpoint.dirpath")
+        return Path(configured).expanduser() if configured else folder / FOLDER
+
+    def _resumes(self, folder: Path) -> bool:
+        given = self.config.get("ckpt_path")
+        if given is None:
+            return False
+        parents = Path(given).resolve().parents
+        within = folder.resolve() in parents and (folder / EARLIER).resolve() not in parents
+        return within or self._checkpoints(folder).resolve() == parents[0]
+
+
+def move_earlier_run(folder: Path, checkpoints: Path) -> None:
+    """Move the results of an earlier run into the next free ``earlier/<n>`` of their folder.
+
+    Args:
+        folder: the run's folder.
+        checkpoints: the folder of its checkpoints, in it or elsewhere.
+    """
+    found = sorted(path.name for path in checkpoints.glob("*.ckpt"))
+    if not found:
+        return
+    _move_aside(folder, RESULTS)
+    if checkpoints != folder / FOLDER:
+        _move_aside(checkpoints, found)
+
+
+def _move_aside(folder: Path, names: Iterable[str]) -> None:
+    paths = [folder / name for name in names if (folder / name).exists()]
+    if not paths:
+        return
+    place = next(place for n in count(1) if not (place := folder / EARLIER / str(n)).exists())
+    place.mkdir(parents=True)
+    for path in paths:
+        path.rename(place / path.name)
+    log.warning("%s held the results of an earlier run: they are now in %s", folder, place)

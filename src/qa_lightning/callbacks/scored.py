@@ -1,0 +1,182 @@
+"""The answers of some examples, scored in every way that is reported."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+
+from qa_lightning.answers import QuestionAnswers
+from qa_lightning.calibration import (
+    Calibration,
+    confidences,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    risk_coverage,
+    sweep_threshold,
+)
+from qa_lightning.scores import (
+    ExampleScores,
+    bootstrap_interval,
+    example_scores,
+    slices,
+    squad_scores,
+)
+
+Ints = npt.NDArray[np.int64]
+
+
+class SplitData(Protocol):
+    """Examples and their windows."""
+
+    @property
+    def examples(self) -> datasets.Dataset:
+        """Return the examples."""
+
+    @property
+    def features(self) -> datasets.Dataset:
+        """Return the windows; the row number is the ``feature_index``."""
+
+
+def window_examples(split: SplitData) -> Ints:
+    """Return each window's row in the examples."""
+    table = split.features.select_columns("example_index").with_format("arrow")[:]
+    return np.asarray(table["example_index"].to_numpy(), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Hold the gold texts of some examples, by id, in the examples' order.
+
+    Attributes:
+        official: the untouched gold texts; none for an unanswerable question.
+        repaired: these and the texts of the trusted spans of alignment.
+    """
+
+    official: Mapping[str, Sequence[str]]
+    repaired: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, examples: datasets.Dataset, rows: Ints) -> "Gold":
+        """Read the gold texts of some rows."""
+        columns = examples.select_columns(["id", "context", "answers", "spans"])[rows.tolist()]
+        official: dict[str, list[str]] = {}
+        repaired: dict[str, list[str]] = {}
+        for name, context, gold, spans in zip(*columns.values(), strict=True):
+            pairs = zip(spans["start_char"], spans["end_char"], strict=True)
+            found = [context[start:end] for start, end in pairs if start is not None]
+            official[name] = list(gold["text"])
+            repaired[name] = list(dict.fromkeys([*gold["text"], *found]))
+        return cls(official, repaired)
+
+    @property
+    def has_unanswerable(self) -> bool:
+        """Say whether some question has no answer."""
+        return not all(self.official.values())
+
+
+def best_threshold(answers: Sequence[QuestionAnswers], gold: Gold) -> float:
+    """Return the threshold of the null odds with the best F1."""
+    spans = {answer.id: answer.best_text for answer in answers}
+    scores = example_scores(spans, gold.official)
+    has_answer = [bool(texts) for texts in gold.official.values()]
+    odds = [answer.null_odds for answer in answers]
+    return sweep_threshold(odds, has_answer, scores.f1_e).threshold
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Score decided answers.
+
+    Attributes:
+        answers: one record an example.
+        gold: gold texts of the same examples in the same order.
+        split: the split's examples and features.
+        rows: the examples' rows in the split.
+        language: adds scores by this language's rules, and slices by question word.
+    """
+
+    answers: Sequence[QuestionAnswers]
+    gold: Gold
+    split: SplitData
+    rows: Ints
+    language: str | None
+
+    @cached_property
+    def predictions(self) -> dict[str, str]:
+        """Return the given texts by id."""
+        return {answer.id: answer.text for answer in self.answers}
+
+    @cached_property
+    def by_example(self) -> ExampleScores:
+        """Return each example's official scores."""
+        return example_scores(self.predictions, self.gold.official)
+
+    @cached_property
+    def is_correct(self) -> dict[str, bool]:
+        """Say by id whether an answer is correct: an exact match of a gold or repaired text."""
+        scores = example_scores(self.predictions, self.gold.repaired)
+        return dict(zip(scores.ids, (scores.exact_e > 0).tolist(), strict=True))
+
+    def figures(self) -> dict[str, float]:
+        """Return the official figures, those of the language's rules, and of repaired golds."""
+        official = squad_scores(self.predictions, self.gold.official, language=self.language)
+        repaired = squad_scores(self.predictions, self.gold.repaired)
+        for name in [name for name in official if name.endswith("total") or name == "exact"]:
+            del official[name]
+        official |= {f"{name}_repaired": repaired[name] for name in ("exact_match", "f1")}
+        return official | self._best_figures()
+
+    def _best_figures(self) -> dict[str, float]:
+        """Return the best figures over all thresholds, as the script of SQuAD 2.0 finds them."""
+        if not self.gold.has_unanswerable:
+            return {}
+        swept = squad_scores(
+            {answer.id: answer.best_text for answer in self.answers},
+            self.gold.official,
+            no_answer_scores={answer.id: answer.null_odds for answer in self.answers},
+            no_answer_threshold=math.inf,
+        )
+        return {name: value for name, value in swept.items() if name.startswith("best_")}
+
+    def intervals(self) -> dict[str, float]:
+        """Return the ends of the 95 % bootstrap intervals of exact match and F1."""
+        ends = {}
+        scores = self.by_example
+        for name, values_e in (("exact_match", scores.exact_e), ("f1", scores.f1_e)):
+            ends[f"{name}_low"], ends[f"{name}_high"] = bootstrap_interval(values_e)
+        return ends
+
+    def slices(self) -> list[dict[str, Any]]:
+        """Return exact match and F1 of the parts of the data."""
+        count_e = np.bincount(window_examples(self.split), minlength=len(self.split.examples))
+        parts = slices(
+            self.by_example,
+            self.split.examples.select(self.rows),
+            window_count_e=count_e[self.rows],
+            language=self.language,
+        )
+        return [asdict(part) for part in parts]
+
+    def fit_temperature(self) -> Calibration:
+        """Fit the temperature of the confidences on one half, and report on the other."""
+        return fit_temperature(self.answers, self.is_correct)
+
+    def calibration_error(self, temperature: float) -> float:
+        """Return the expected calibration error of all answers under a temperature, 0 to 1."""
+        correct = [self.is_correct[answer.id] for answer in self.answers]
+        return expected_calibration_error(confidences(self.answers, temperature), correct)
+
+    def curves(self, temperature: float) -> dict[str, list[dict[str, Any]]]:
+        """Return the reliability and the risk-coverage curve under a temperature."""
+        confidence_e = confidences(self.answers, temperature)
+        correct = [self.is_correct[answer.id] for answer in self.answers]
+        return {
+            "reliability": [asdict(part) for part in reliability(confidence_e, correct)],
+            "risk_coverage": [asdict(point) for point in risk_coverage(confidence_e, correct)],
+        }

@@ -1,0 +1,179 @@
+"""What a run says in the terminal: bars and a table for people, a line for log files."""
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+from rich.table import Table
+
+_BAR_COLUMNS = {
+    "train/loss": ("loss", ".3f"),
+    "val/loss": ("val loss", ".3f"),
+    "val/exact_match": ("EM", ".1f"),
+    "val/f1": ("F1", ".1f"),
+    "train/windows_per_second": ("windows/s", ",.0f"),
+}
+_MAIN = ("loss", "exact_match", "f1")
+_BY_THE_WAY = ("total", "windows_without_label")
+_LOWER_IS_BETTER = ("loss", "calibration_error")
+
+
+class Figure(NamedTuple):
+    """Hold one line of the table of a validation.
+
+    Attributes:
+        name: of the score, without its stage.
+        value: now.
+        low: lower end of the 95 % interval, if one was computed.
+        high: upper end.
+        before: in the validation before, if there was one.
+        best: of all validations of this run.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    before: float | None
+    best: float
+
+
+class TerminalProgress(RichProgressBar):
+    """Show bars with loss, exact match, F1 and speed, and a table after each whole validation.
+
+    Under ``CI`` and where the output is no terminal there are no bars, and each validation is one
+    plain line.
+
+    Args:
+        refresh_rate: bars are drawn so many times a second.
+        leave: leave the bar of a finished epoch in the terminal.
+        quiet: no bars, plain lines; None: as the environment says.
+    """
+
+    def __init__(
+        self, *, refresh_rate: int = 10, leave: bool = False, quiet: bool | None = None
+    ) -> None:
+        super().__init__(refresh_rate=refresh_rate, leave=leave)
+        self.quiet = is_quiet() if quiet is None else quiet
+        self._before: dict[str, float] = {}
+        self._best: dict[str, float] = {}
+        if self.quiet:
+            self.disable()
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return the figures beside the bar, under short names."""
+        logged = super().get_metrics(trainer, pl_module)
+        return {
+            name: format(logged[key], style)
+            for key, (name, style) in _BAR_COLUMNS.items()
+            if key in logged
+        }
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the scores of a whole validation within ``fit``; alone, Lightning prints them."""
+        super().on_validation_end(trainer, pl_module)
+        if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        scores = _stage_scores(trainer.callback_metrics, "val")
+        if scores:
+            self._tell(trainer, scores)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Leave out the number of epochs where steps end the training."""
+        described = super()._get_train_description(current_epoch)
+        return described if (self.trainer.max_epochs or -1) > 0 else described.split("/")[0]
+
+    def _tell(self, trainer: Trainer, scores: Mapping[str, float]) -> None:
+        figures = list(self._compare(scores))
+        place = f"epoch {trainer.current_epoch}, step {trainer.global_step:,}"
+        console = self.progress.console if self.progress is not None else Console()
+        if self.quiet:
+            speed = trainer.callback_metrics.get("train/windows_per_second", math.nan)
+            text = plain_line(place, figures, windows_per_second=float(speed))
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            console.print(score_table(f"Validation, {place}", figures))
+
+    def _compare(self, scores: Mapping[str, float]) -> Iterator[Figure]:
+        for name, value in scores.items():
+            if name in _BY_THE_WAY or name.endswith(("_low", "_high", "_thresh")):
+                continue
+            better = min if name in _LOWER_IS_BETTER else max
+            best = better(value, self._best.get(name, value))
+            interval = scores.get(f"{name}_low"), scores.get(f"{name}_high")
+            yield Figure(name, value, *interval, self._before.get(name), best)
+            self._best[name] = best
+        self._before = dict(scores)
+
+
+def is_quiet() -> bool:
+    """Tell whether nobody is watching: a CI job, or output that is no terminal or notebook."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        return True
+    console = Console(file=sys.stdout)
+    return not (console.is_terminal or console.is_jupyter)
+
+
+def plain_line(place: str, figures: list[Figure], *, windows_per_second: float) -> str:
+    """Return a validation's main figures as one line.
+
+    >>> plain_line("epoch 0, step 20", [Figure("f1", 31.25, None, None, None, 31.25)],
+    ...     windows_per_second=40.4)
+    'epoch 0, step 20: val/f1 31.2, 40 windows/s'
+    """
+    parts = [
+        f"val/{figure.name} {_shown(figure.name, figure.value)}"
+        for figure in figures
+        if figure.name in _MAIN
+    ]
+    if math.isfinite(windows_per_second):
+        parts.append(f"{windows_per_second:,.0f} windows/s")
+    return f"{place}: {', '.join(parts)}"
+
+
+def score_table(title: str, figures: list[Figure]) -> Table:
+    """Return a validation's figures as a table, beside those before it."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("score")
+    for column in ("now", "95 % interval", "change", "best so far"):
+        table.add_column(column, justify="right")
+    for figure in figures:
+        shown = "" if figure.low is None or figure.high is None else "{:.1f} to {:.1f}"
+        table.add_row(
+            figure.name,
+            _shown(figure.name, figure.value),
+            shown.format(figure.low, figure.high),
+            _change(figure),
+            _shown(figure.name, figure.best),
+            style="bold" if figure.name in _MAIN else None,
+        )
+    return table
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:.3f}" if name in _LOWER_IS_BETTER else f"{value:.1f}"
+
+
+def _change(figure: Figure) -> str:
+    if figure.before is None:
+        return ""
+    change = figure.value - figure.before
+    is_better = change < 0 if figure.name in _LOWER_IS_BETTER else change > 0
+    text = f"{change:+.3f}" if figure.name in _LOWER_IS_BETTER else f"{change:+.1f}"
+    return f"[green]{text}[/]" if is_better else text
+
+
+def _stage_scores(logged: Mapping[str, Any], stage: str) -> dict[str, float]:
+    start = f"{stage}/"
+    return {
+        key.removeprefix(start): float(value)
+        for key, value in logged.items()
+        if key.startswith(start)
+    }

@@ -1,0 +1,57 @@
+"""How fast training runs, and how much of it is padding."""
+
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Throughput(Callback):
+    """Log ``train/windows_per_second``, summed over ranks, and ``train/padding_share``.
+
+    Both are of the steps since they were last logged; validation is left out of the time. Every
+    rank draws the same number of windows, so that no collective is needed for the sum.
+    """
+
+    def __init__(self) -> None:
+        self._windows = 0
+        self._tokens = 0
+        self._padding = 0
+        self._seconds = 0.0
+        self._mark = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._mark = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock again."""
+        self._mark = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count, and log every ``log_every_n_steps`` and at the end of an epoch."""
+        now = time.perf_counter()
+        self._seconds += now - self._mark
+        self._mark = now
+        mask_bl = batch["attention_mask"]
+        self._windows += len(mask_bl)
+        self._tokens += mask_bl.numel()
+        # A tensor on the device until it is logged: no step waits for the device.
+        self._padding = self._padding + (mask_bl == 0).sum()
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (batch_idx + 1) % every == 0 or trainer.is_last_batch:
+            self._log(trainer, pl_module)
+
+    def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        speed = self._windows * trainer.world_size / max(self._seconds, 1e-9)
+        pl_module.log("train/windows_per_second", speed, prog_bar=True)
+        pl_module.log("train/padding_share", float(self._padding) / max(self._tokens, 1))
+        self._windows = self._tokens = self._padding = 0
+        self._seconds = 0.0

@@ -1,0 +1,260 @@
+"""Tell the trackers of a run: its configuration once, a report after each whole evaluation."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import datasets
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from qa_lightning.alignment import AlignmentAudit
+from qa_lightning.callbacks.assessment import Assessment
+from qa_lightning.callbacks.evaluation import AnswerEvaluation
+from qa_lightning.callbacks.tracking_report import (
+    answers_worth_a_look,
+    label_figures,
+    report_of,
+)
+from qa_lightning.errors import InputError
+from qa_lightning.reports.tables import MAX_ROWS
+from qa_lightning.trackers import IDENTITIES, Report, Tracker, git_commit, trackers_of, versions
+
+FOLDER = "reports"
+Watched = Literal["gradients", "parameters", "all"]
+_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+
+
+class Split(Protocol):
+    """What the callback reads of a prepared split."""
+
+    @property
+    def examples(self) -> datasets.Dataset:
+        """Return the examples."""
+
+    @property
+    def features(self) -> datasets.Dataset:
+        """Return the windows."""
+
+    @property
+    def audit(self) -> AlignmentAudit | None:
+        """Return what alignment did."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the hash of all that the split was made from."""
+
+
+class RunTracking(Callback):
+    """Send configuration, answer tables, slices and curves to W&B, TensorBoard or files.
+
+    Files are written into ``reports`` in the run's folder, where no logger has a tracker. All of
+    it is done on rank zero, and nothing waits for another process. Partial passes are left out.
+
+    Args:
+        table_rows: the most answers in the table of an evaluation.
+        upload_checkpoint: keep the best checkpoint as an artifact when ``fit`` has ended.
+        watch: distributions to follow in training: ``gradients``, ``parameters`` or ``all``.
+        watch_every: optimizer steps between two looks.
+        seed: of the random part of the answer table.
+
+    Attributes:
+        config: the resolved configuration, plain values; the command line sets it.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        table_rows: int = MAX_ROWS,
+        upload_checkpoint: bool = False,
+        watch: Watched | None = None,
+        watch_every: int = 100,
+        seed: int = 0,
+    ) -> None:
+        if not 1 <= table_rows <= MAX_ROWS:
+            raise InputError(
+                f"Expected `tracking.table_rows` between 1 and {MAX_ROWS}; got {table_rows}."
+            )
+        if watch_every < 1:
+            raise InputError(
+                f"Expected `tracking.watch_every` to be at least 1; got {watch_every}."
+            )
+        self.table_rows = table_rows
+        self.upload_checkpoint = upload_checkpoint
+        self.watch = watch
+        self.watch_every = watch_every
+        self.seed = seed
+        self.config: Mapping[str, Any] = {}
+        self._trackers: dict[str, Tracker] = {}
+        self._has_begun = False
+        self._seen: Assessment | None = None
+        self._previous: dict[str, dict[str, str]] = {}
+        self._scores: dict[int, dict[str, float]] = {}
+        self._began_at = 0.0
+
+    # The first of these hooks that is called finds all that `setup` prepares.
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the configuration."""
+        self._begin(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the configuration if nothing has yet, and start the clock."""
+        self._begin(trainer)
+        self._began_at = time.perf_counter()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the configuration, and start the clock."""
+        self._begin(trainer)
+        self._began_at = time.perf_counter()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the configuration."""
+        self._begin(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the report of the validation."""
+        self._report(trainer, "val")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the report of the test."""
+        self._report(trainer, "test")
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Send distributions, every so many steps."""
+        if self.watch and self._trackers and trainer.global_step % self.watch_every == 0:
+            values = dict(watched_tensors(pl_module, self.watch))
+            for tracker in self._trackers.values():
+                tracker.log_histograms(values, step=trainer.global_step)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the best checkpoint."""
+        best = trainer.checkpoint_callback
+        if not (self.upload_checkpoint and self._trackers and isinstance(best, ModelCheckpoint)):
+            return
+        path = Path(best.best_model_path)
+        if path.is_file():
+            for tracker in self._trackers.values():
+                tracker.log_checkpoint(path, scores=self._scores_of(path, best))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a later process needs to continue the trackers' runs."""
+        return {IDENTITIES: {name: entry.identity() for name, entry in self._trackers.items()}}
+
+    def _begin(self, trainer: Trainer) -> None:
+        if self._has_begun or not trainer.is_global_zero or is_dry(trainer):
+            return
+        self._has_begun = True
+        folder = Path(trainer.default_root_dir) / FOLDER
+        self._trackers = trackers_of(trainer.loggers, folder)
+        config = {**self.config, "provenance": provenance(trainer)}
+        train = splits_of(trainer).get("train")
+        for tracker in self._trackers.values():
+            tracker.log_config(config)
+            if train is not None and train.audit is not None:
+                figures = label_figures(train.audit)
+                tracker.log_report(Report("train", last_step(trainer), figures))
+
+    def _report(self, trainer: Trainer, stage: str) -> None:
+        assessment = _latest(trainer)
+        if not self._trackers or assessment is None or assessment is self._seen:
+            return
+        self._seen = assessment
+        split = splits_of(trainer)[stage]
+        report = report_of(
+            assessment,
+            split,
+            stage=stage,
+            step=last_step(trainer),
+            answers=answers_worth_a_look(
+                assessment,
+                split,
+                previous=self._previous.get(stage, {}),
+                limit=self.table_rows,
+                seed=self.seed,
+            ),
+            figures=self._speed(trainer, stage, len(split.features)),
+        )
+        self._previous[stage] = {answer.id: answer.text for answer in assessment.answers}
+        self._scores[trainer.global_step] = dict(assessment.scores)
+        for tracker in self._trackers.values():
+            tracker.log_report(report)
+
+    def _speed(self, trainer: Trainer, stage: str, windows: int) -> dict[str, float]:
+        seconds = time.perf_counter() - self._began_at
+        figures = {
+            f"speed/{stage}_seconds": seconds,
+            f"speed/{stage}_windows_per_second": windows / max(seconds, 1e-9),
+        }
+        for name in ("windows_per_second", "padding_share"):
+            if f"train/{name}" in trainer.callback_metrics:
+                figures[f"speed/train_{name}"] = float(trainer.callback_metrics[f"train/{name}"])
+        if torch.cuda.is_available():
+            figures["speed/peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        return figures
+
+    def _scores_of(self, path: Path, best: ModelCheckpoint) -> dict[str, float]:
+        """Return the scores of a checkpoint; after a resume, of an older one only the best's."""
+        contents = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+        step = int(contents["global_step"])
+        scores = self._scores.get(step, {})
+        if best.monitor and best.best_model_score is not None:
+            scores = {**scores, best.monitor: float(best.best_model_score)}
+        return {**scores, "global_step": float(step)}
+
+
+def provenance(trainer: Trainer) -> dict[str, Any]:
+    """Return what a run's results depend on beside its configuration."""
+    splits = splits_of(trainer)
+    train = splits.get("train")
+    return {
+        "command": trainer.state.fn.value if trainer.state.fn else None,
+        "git_commit": git_commit(),
+        "versions": versions(),
+        "data_fingerprint": {name: split.fingerprint for name, split in splits.items()},
+        "label_audit": train.audit.to_dict() if train is not None and train.audit else None,
+        "processes": trainer.world_size,
+    }
+
+
+def last_step(trainer: Trainer) -> int:
+    """Return the number of the last optimizer step, from 0: where Lightning logs a validation."""
+    return max(0, trainer.global_step - 1)
+
+
+def splits_of(trainer: Trainer) -> dict[str, Split]:
+    """Return the splits that the trainer's command prepared, by name."""
+    command = trainer.state.fn
+    names = _SPLITS.get(command.value, ()) if command else ()
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return {name: data.split(name) for name in names} if data is not None else {}
+
+
+def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor]]:
+    """Return gradients or parameters of the trainable parameters, on the CPU in float32."""
+    found: list[tuple[str, Tensor]] = []
+    for name, parameter in module.named_parameters():
+        if watch != "parameters" and parameter.grad is not None:
+            found.append((f"gradients/{name}", parameter.grad))
+        if watch != "gradients" and parameter.requires_grad:
+            found.append((f"parameters/{name}", parameter))
+    return [(name, value.detach().float().cpu()) for name, value in found]
+
+
+def is_dry(trainer: Trainer) -> bool:
+    """Tell whether a run is to leave nothing behind."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+
+def _latest(trainer: Trainer) -> Assessment | None:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    found = (each.latest for each in callbacks if isinstance(each, AnswerEvaluation))
+    return next(found, None)

@@ -1,0 +1,130 @@
+"""From an assessment to the report that trackers show: values in, values out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from qa_lightning.alignment import AlignmentAudit
+from qa_lightning.callbacks.assessment import Assessment
+from qa_lightning.callbacks.scored import Gold, SplitData, window_examples
+from qa_lightning.reports.curves import (
+    no_answer_chart,
+    reliability_chart,
+    risk_coverage_chart,
+    slice_chart,
+)
+from qa_lightning.reports.drawing import Chart
+from qa_lightning.reports.tables import Table, answer_rows, answer_table, slice_table
+from qa_lightning.scores import example_scores
+from qa_lightning.trackers import Report
+
+
+def report_of(
+    assessment: Assessment,
+    split: SplitData,
+    *,
+    stage: str,
+    step: int,
+    answers: Table,
+    figures: Mapping[str, float],
+) -> Report:
+    """Return what trackers show of a whole evaluation.
+
+    Args:
+        assessment: its outcome; at least one question.
+        split: the split's examples and features.
+        stage: ``val`` or ``test``.
+        step: number of the last optimizer step.
+        answers: the table of answers.
+        figures: further figures.
+    """
+    parts = assessment.details.get("slices", [])
+    group = f"calibration/{stage}"
+    calibration = {f"{group}/{name}": value for name, value in _calibration(assessment).items()}
+    curves = {f"{group}/{name}": chart for name, chart in _curves(assessment, split).items()}
+    return Report(
+        stage,
+        step,
+        scalars={**figures, **calibration},
+        tables={f"{stage}/answers": answers, f"{stage}/slices": slice_table(parts)},
+        charts={f"{stage}/slices_f1": slice_chart(parts), **curves},
+        scores={f"{stage}/{name}": value for name, value in assessment.scores.items()},
+    )
+
+
+def answers_worth_a_look(
+    assessment: Assessment,
+    split: SplitData,
+    *,
+    previous: Mapping[str, str],
+    limit: int,
+    seed: int,
+) -> Table:
+    """Return the table of the worst, the changed and some random answers.
+
+    Args:
+        assessment: the outcome of an evaluation.
+        split: the split's examples and features.
+        previous: by id, the texts given in the last evaluation.
+        limit: the most answers to show.
+        seed: of the random ones.
+    """
+    rows = answer_rows(
+        assessment.answers,
+        split.examples,
+        window_count_e=np.bincount(window_examples(split), minlength=len(split.examples)),
+        previous=previous,
+        limit=limit,
+        seed=seed,
+    )
+    return answer_table(rows)
+
+
+def label_figures(audit: AlignmentAudit) -> dict[str, float]:
+    """Return the figures of the labels that a run was trained on, for the panel ``label/``."""
+    figures = {
+        "answers": audit.answers,
+        "trusted_share": audit.trusted / max(1, audit.answers),
+        "repaired": audit.repaired,
+        "dropped": audit.dropped,
+        "without_span": audit.without_span,
+        "unanswerable": audit.unanswerable,
+        **{f"status_{name}": count for name, count in audit.by_status.items()},
+        **{f"ceiling_{name}": value for name, value in audit.ceilings.items()},
+    }
+    return {f"label/{name}": float(value) for name, value in figures.items()}
+
+
+def _calibration(assessment: Assessment) -> dict[str, float]:
+    figures = {
+        "temperature": assessment.settings.temperature,
+        "error": assessment.scores.get("calibration_error"),
+        "threshold": assessment.settings.threshold if assessment.settings.no_answer else None,
+        "mean_confidence": np.mean([answer.confidence for answer in assessment.answers]),
+    }
+    fitted = assessment.details.get("calibration", {})
+    figures |= {f"held_out_{name}": fitted.get(name) for name in ("ece_before", "ece_after")}
+    return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def _curves(assessment: Assessment, split: SplitData) -> dict[str, Chart]:
+    details = assessment.details
+    bins, risks = details.get("reliability", []), details.get("risk_coverage", [])
+    charts: dict[str, Chart] = {
+        "reliability": reliability_chart((part["confidence"], part["accuracy"]) for part in bins),
+        "risk_coverage": risk_coverage_chart((point["coverage"], point["risk"]) for point in risks),
+    }
+    if assessment.settings.no_answer:
+        charts["no_answer"] = _no_answer(assessment, split)
+    return charts
+
+
+def _no_answer(assessment: Assessment, split: SplitData) -> Chart:
+    rows = np.array([answer.example_index for answer in assessment.answers], dtype=np.int64)
+    gold = Gold.of(split.examples, rows).official
+    spans = {answer.id: answer.best_text for answer in assessment.answers}
+    return no_answer_chart(
+        [answer.null_odds for answer in assessment.answers],
+        [bool(texts) for texts in gold.values()],
+        example_scores(spans, gold).exact_e,
+    )

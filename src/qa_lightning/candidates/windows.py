@@ -1,0 +1,122 @@
+"""What is kept of each window of a batch.
+
+Axes: ``b`` windows in the batch, ``l`` tokens, ``m`` columns of a search, ``d`` answer lengths less
+one, ``k`` chosen positions, ``n`` best spans of a window, ``w`` windows of the whole data set.
+"""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qa_lightning.candidates.search import (
+    IMPOSSIBLE,
+    clean_logits,
+    exact_search,
+    top_k_search,
+)
+from qa_lightning.errors import InputError
+
+SEARCHES = ("exact", "top_k")
+
+
+class TokenCandidates(NamedTuple):
+    """Hold what is kept of some windows: ``12 n + 16`` bytes each, whatever their length.
+
+    Attributes:
+        feature_index_b: the window's row in the features, int64.
+        start_token_bn: first token, counted from the window's first context token, int32.
+        last_token_bn: last token, inclusive, counted alike, int32.
+        score_bn: start plus end logit, float32, best first; ``-inf`` fills up.
+        null_score_b: start plus end logit at the CLS token, float32.
+        log_normalizer_b: log-sum-exp of the start plus that of the end logits over the tokens
+            that are no padding, float32: ``score - log_normalizer`` is a log-probability.
+    """
+
+    feature_index_b: Tensor
+    start_token_bn: Tensor
+    last_token_bn: Tensor
+    score_bn: Tensor
+    null_score_b: Tensor
+    log_normalizer_b: Tensor
+
+    @classmethod
+    def empty(cls, n_best: int, device: torch.device | str | None = None) -> Self:
+        """Return the candidates of no windows, typed and shaped as those of some."""
+        spans = torch.empty((0, n_best), dtype=torch.int32, device=device)
+        scores = torch.empty(0, dtype=torch.float32, device=device)
+        return cls(
+            feature_index_b=torch.empty(0, dtype=torch.int64, device=device),
+            start_token_bn=spans,
+            last_token_bn=spans.clone(),
+            score_bn=spans.float(),
+            null_score_b=scores,
+            log_normalizer_b=scores.clone(),
+        )
+
+
+def window_candidates(
+    start_logits_bl: Tensor,
+    end_logits_bl: Tensor,
+    *,
+    context_mask_bl: Tensor,
+    attention_mask_bl: Tensor,
+    cls_positions_b: Tensor,
+    feature_index_b: Tensor,
+    n_best: int,
+    max_answer_length: int,
+    search: str = "exact",
+) -> TokenCandidates:
+    """Reduce a batch's logits to what answers and scores need of them, on the logits' device.
+
+    Args:
+        start_logits_bl: any floating type.
+        end_logits_bl: any floating type.
+        context_mask_bl: true at the context's tokens.
+        attention_mask_bl: 1 for text, 0 for padding.
+        cls_positions_b: where each window's CLS token is.
+        feature_index_b: each window's row in the features.
+        n_best: spans to keep of each window.
+        max_answer_length: in tokens.
+        search: ``exact`` (:func:`~.search.best_spans`) or ``top_k`` (:func:`~.search.top_k_spans`).
+
+    Raises:
+        InputError: the search is unknown, or a size is not positive.
+    """
+    if search not in SEARCHES:
+        raise InputError(f"Expected `search` out of {', '.join(SEARCHES)}; got {search!r}.")
+    if start_logits_bl.numel() == 0:
+        return TokenCandidates.empty(n_best, start_logits_bl.device)
+    logits_2bl = clean_logits(start_logits_bl, end_logits_bl)
+    _mask_padding(logits_2bl, attention_mask_bl)
+    at_cls_2b1 = logits_2bl.gather(2, cls_positions_b.expand(2, -1)[:, :, None])
+    log_normalizer_2b = logits_2bl.logsumexp(dim=2)
+    find = exact_search if search == "exact" else top_k_search
+    spans = find(logits_2bl, context_mask_bl, n_best=n_best, max_answer_length=max_answer_length)
+    first_context_token_b1 = _first_set(context_mask_bl)
+    found_bn = spans.score_bn > IMPOSSIBLE
+    return TokenCandidates(
+        feature_index_b=feature_index_b.long(),
+        start_token_bn=((spans.start_token_bn - first_context_token_b1) * found_bn).int(),
+        last_token_bn=((spans.last_token_bn - first_context_token_b1) * found_bn).int(),
+        score_bn=spans.score_bn,
+        null_score_b=at_cls_2b1.sum(dim=0).squeeze(1),
+        log_normalizer_b=log_normalizer_2b.sum(dim=0),
+    )
+
+
+def _mask_padding(logits_2bl: Tensor, attention_mask_bl: Tensor) -> None:
+    """Set padding to ``-inf``, in place."""
+    if not attention_mask_bl.is_cpu:
+        logits_2bl.masked_fill_(attention_mask_bl == 0, IMPOSSIBLE)
+    elif not attention_mask_bl.numpy().all():  # torch's masks on the CPU are not vectorised
+        bias_bl = np.where(attention_mask_bl.numpy(), np.float32(0), np.float32(IMPOSSIBLE))
+        logits_2bl += torch.from_numpy(bias_bl)
+
+
+def _first_set(mask_bl: Tensor) -> Tensor:
+    """Return where each row of a mask is set first, as a column; 0 where it never is."""
+    if mask_bl.is_cpu:  # numpy's stops at the first one
+        return torch.from_numpy(mask_bl.bool().numpy().argmax(axis=1, keepdims=True))
+    return mask_bl.int().argmax(dim=1, keepdim=True)

@@ -1,0 +1,52 @@
+"""``qa-lightning export``: a checkpoint as a folder that transformers loads anywhere."""
+
+import sys
+
+import jsonargparse
+
+
+def build_parser() -> jsonargparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = jsonargparse.ArgumentParser(
+        description="Write a checkpoint as a folder that transformers loads: weights (safetensors),"
+        " config, tokenizer and a model card with data, scores, threshold and use."
+    )
+    parser.add_argument(
+        "--checkpoint", required=True, help="a .ckpt file, or a run's folder (its best checkpoint)"
+    )
+    parser.add_argument("--output", required=True, help="a folder that is new or empty")
+    parser.add_argument(
+        "--scores",
+        type=str | None,
+        default=None,
+        help="a scores.json for the model card (default: the run's own, if of this checkpoint)",
+    )
+    parser.add_argument(
+        "--push_to_hub",
+        type=str | None,
+        default=None,
+        metavar="REPOSITORY",
+        help="also upload it, as user/name; nothing leaves this machine without it",
+    )
+    parser.add_argument(
+        "--private", action="store_true", help="make the uploaded repository private"
+    )
+    return parser
+
+
+def run(cfg: jsonargparse.Namespace) -> None:
+    """Export, and upload if that was asked for.
+
+    Raises:
+        InputError: the checkpoint or the folder cannot be used.
+    """
+    from transformers.utils import logging
+
+    from qa_lightning.exporting import export_checkpoint, push_to_hub
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    folder = export_checkpoint(cfg.checkpoint, cfg.output, scores_file=cfg.scores)
+    sys.stdout.write(f"{folder}\n")
+    if cfg.push_to_hub is not None:
+        address = push_to_hub(folder, cfg.push_to_hub, private=cfg.private)
+        sys.stdout.write(f"{address}\n")

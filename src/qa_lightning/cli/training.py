@@ -1,0 +1,179 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: the LightningCLI subclass."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import datasets
+import transformers
+import yaml
+from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from qa_lightning.callbacks import (
+    AnswerEvaluation,
+    BestCheckpoint,
+    LastCheckpoint,
+    PredictionWriter,
+    RunFolder,
+    RunTracking,
+    TerminalProgress,
+    Throughput,
+)
+from qa_lightning.callbacks.terminal import is_quiet
+from qa_lightning.cli.checkpoint_source import checkpoint_path, merge_checkpoint, read_checkpoint
+from qa_lightning.cli.filling import fill_and_check
+from qa_lightning.datamodule import QADataModule
+from qa_lightning.errors import InputError
+from qa_lightning.model import QAModule
+from qa_lightning.trackers import close_loggers, steady_loggers
+
+DEFAULT_SEED = 42
+
+
+class QALightningCLI(LightningCLI):
+    """Wire data, model, evaluation and the checkpoints of a run together."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the keys ``evaluation:``, ``checkpoint:`` and ``tracking:``."""
+        parser.add_lightning_class_args(AnswerEvaluation, "evaluation")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunTracking, "tracking")
+        parser.add_lightning_class_args(PredictionWriter, "prediction")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and remember which keys the user wrote."""
+        super().parse_arguments(parser, args)
+        explicit = parser.parse_args(cast(list[str], args), defaults=False)
+        self.explicit: Namespace = explicit[self.config.subcommand]
+
+    def _parse_ckpt_path(self) -> None:
+        """Resolve ``best`` and ``last``, and merge the checkpoint under the user's own values."""
+        command = self.config.subcommand
+        config = self.config[command]
+        config.ckpt_path = checkpoint_path(config, command)
+        if config.ckpt_path is not None and "://" not in config.ckpt_path:
+            merge_checkpoint(config, self.explicit, read_checkpoint(config.ckpt_path))
+
+    def before_instantiate_classes(self) -> None:
+        """Fill values left out, and refuse what cannot work."""
+        command = self.config.subcommand
+        config = self.config[command]
+        fill_and_check(config, command)
+        if command == "predict" and config.return_predictions is None:
+            config.return_predictions = False  # Lightning would keep the logits of every window
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the callbacks of every run; checkpoints only where they are wanted."""
+        config = self.config_init[self.subcommand]
+        extra = [config["evaluation"], Throughput(), self._tracking(), *self._terminal()]
+        if self.subcommand == "predict":
+            extra.append(config["prediction"])
+        if config["trainer"]["enable_checkpointing"] is not False:
+            best = config["checkpoint"]
+            extra += [best, LastCheckpoint.beside(best)]
+        try:
+            trainer = self._instantiate_trainer({**config["trainer"], **kwargs}, extra)
+        except (TypeError, ValueError) as error:  # Lightning's own for values out of range
+            raise InputError(f"Expected `trainer:` to hold what can work; got: {error}") from error
+        trainer.loggers = steady_loggers(
+            trainer.loggers,
+            folder=Path(trainer.default_root_dir),
+            checkpoint=config["ckpt_path"] if self.subcommand == "fit" else None,
+        )
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command, and end the loggers' runs with it."""
+        failed = True
+        try:
+            super()._run_subcommand(subcommand)
+            failed = False
+        finally:
+            close_loggers(self.trainer.loggers, failed=failed)
+
+    def _tracking(self) -> RunTracking:
+        """Return the trackers' callback, told of the whole configuration."""
+        tracking: RunTracking = self.config_init[self.subcommand]["tracking"]
+        text = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_none=False)
+        tracking.config = yaml.safe_load(text)
+        return tracking
+
+    def _terminal(self) -> list[ProgressBar]:
+        """Return our progress bar, unless the user has one or wants none."""
+        settings = self.config_init[self.subcommand]["trainer"]
+        given = settings["callbacks"]
+        listed = given if isinstance(given, list) else [given]
+        bars = [each for each in listed if isinstance(each, ProgressBar)]
+        return [] if bars or settings["enable_progress_bar"] is False else [TerminalProgress()]
+
+
+def run(arguments: list[str]) -> None:
+    """Run one Trainer command with command-line arguments.
+
+    Raises:
+        InputError: a user's mistake.
+    """
+    _quiet()
+    # LightningCLI warns when it is given arguments while sys.argv has more. sys.argv itself must
+    # stay: processes of a DDP run are started with it.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+        try:
+            QALightningCLI(
+                QAModule,
+                QADataModule,
+                save_config_callback=RunFolder,
+                seed_everything_default=DEFAULT_SEED,
+                parser_kwargs=parser_settings(),
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                args=arguments,
+            )
+        except MisconfigurationException as error:
+            raise InputError(str(error)) from error
+        except ArgumentError as error:
+            broken = "".join(f" In {path}." for path in broken_configs(arguments))
+            raise InputError(f"{error}{broken}") from error
+
+
+def broken_configs(arguments: Sequence[str]) -> Iterator[Path]:
+    """Yield the ``--config`` files that are no YAML: the parser's message does not name them."""
+    for name, value in pairwise([*arguments, ""]):
+        option, _, joined = name.partition("=")
+        path = Path(joined or value)
+        if option in ("--config", "-c") and path.is_file():
+            try:
+                yaml.safe_load(path.read_text(encoding="utf-8"))
+            except yaml.YAMLError:
+                yield path
+
+
+def parser_settings() -> dict[str, Any]:
+    """Return the parsers' settings: errors are raised, keys are not guessed from a beginning."""
+    strict = {"exit_on_error": False, "allow_abbrev": False}
+    return {**strict, **dict.fromkeys(LightningCLI.subcommands(), strict)}
+
+
+def _quiet() -> None:
+    """Silence advertisements and advice that does not apply; warnings of faults stay."""
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # Scores are computed from gathered windows, and are the same on every process.
+    warnings.filterwarnings("ignore", message=r".*recommended to use `self.log\('(val|test)")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(_is_news)
+    if is_quiet():
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(("💡", "TPU available", "HPU available"))

@@ -1,0 +1,363 @@
+"""The LightningDataModule: drives examples → alignment → features → batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import datasets
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, DistributedSampler
+from transformers import PreTrainedTokenizerBase
+
+from qa_lightning.alignment import DEFAULT_THRESHOLD, POLICIES, AlignmentAudit
+from qa_lightning.answerer import BlockPlan, prediction_loader
+from qa_lightning.batches import (
+    EvaluationSampler,
+    LengthGroupedSampler,
+    WindowCollator,
+    WindowDataset,
+)
+from qa_lightning.datamodule.preparation import (
+    AlignmentSettings,
+    PreparedSplit,
+    Source,
+    SourceSettings,
+    SplitRole,
+    prepare_split,
+)
+from qa_lightning.datamodule.tokenizers import (
+    load_tokenizer,
+    tokenizer_files,
+    tokenizer_from_files,
+)
+from qa_lightning.demo import demo_tokenizer
+from qa_lightning.errors import InputError
+from qa_lightning.features import WindowSettings
+
+__all__ = [
+    "QADataModule",
+    "SplitRole",
+    "load_tokenizer",
+    "tokenizer_files",
+    "tokenizer_from_files",
+]
+
+STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+STAGE_SPLITS["predict"] = ("predict",)
+
+
+class QADataModule(LightningDataModule):
+    """Turn questions on documents into batches of windows.
+
+    After ``setup("fit")``: ``train_features``, ``val_features``, ``train_examples``,
+    ``val_examples`` (``datasets.Dataset``) and ``alignment_audit`` (of the training split).
+
+    Args:
+        dataset: Hub id, a data file, a folder, or ``demo`` (generated, embedded).
+        dataset_config: configuration of the Hub data set.
+        revision: branch, tag or commit of the Hub data set.
+        data_files: ``{split: path or list of paths}``, in place of ``dataset``.
+        train_split: split to train on; slices as ``train[:5%]`` work for local files too.
+        val_split: split to validate on.
+        test_split: split for ``test``.
+        predict_split: split for ``predict``; needs no answers.
+        columns: canonical column name to the name in the data.
+        language: ISO code of the data's language; adds its rules to alignment and scores.
+        tokenizer: Hub id, folder, or a fast tokenizer; None is the model's (command line) or
+            the demo's.
+        tokenizer_revision: branch, tag or commit of the tokenizer.
+        max_length: tokens of a window, question and separators included.
+        doc_stride: tokens that neighbouring windows share.
+        max_question_length: longer questions are cut to this many tokens.
+        separators: ``auto`` (as the tokenizer joins pairs), 2 or 3 in a row.
+        token_types: pass token types (0 question, 1 context); a model with a single type ignores
+            them.
+        global_attention: which tokens attend globally (see ``qa_lightning.batches``).
+        alignment: policy for answers that are not where they should be: ``repair``, ``drop``,
+            ``no_answer``, ``keep`` or ``strict``.
+        alignment_threshold: confidence from which a repaired span is trusted, 0 to 1.
+        negative_windows: share, 0 to 1, of training windows without the answer that are kept.
+        batch_size: windows per batch and process in training.
+        eval_batch_size: the same in evaluation; None is twice ``batch_size``.
+        pad_to: ``longest`` of the batch, or ``max_length``.
+        group_by_length: draw training batches from windows of like length.
+        num_workers: processes that collate batches; collating is cheap, 0 is right mostly.
+        num_proc: processes that align answers.
+        cache_dir: where prepared data is kept; None is ``qa_lightning`` in the datasets' cache.
+        seed: of the order and of sampled windows; None is 0 (the command line fills in
+            ``seed_everything``).
+
+    Raises:
+        InputError: values that cannot work, all told at once.
+    """
+
+    def __init__(
+        self,
+        dataset: str = "demo",
+        *,
+        dataset_config: str | None = None,
+        revision: str | None = None,
+        data_files: dict[str, str | list[str]] | None = None,
+        train_split: str = "train",
+        val_split: str = "validation",
+        test_split: str | None = None,
+        predict_split: str | None = None,
+        columns: dict[str, str] | None = None,
+        language: str | None = None,
+        tokenizer: str | PreTrainedTokenizerBase | None = None,
+        tokenizer_revision: str | None = None,
+        max_length: int = 384,
+        doc_stride: int = 128,
+        max_question_length: int = 64,
+        separators: int | str = "auto",
+        token_types: bool = True,
+        global_attention: str = "question",
+        alignment: str = "repair",
+        alignment_threshold: float = DEFAULT_THRESHOLD,
+        negative_windows: float = 1.0,
+        batch_size: int = 2,
+        eval_batch_size: int | None = None,
+        pad_to: str = "longest",
+        group_by_length: bool = True,
+        num_workers: int = 0,
+        num_proc: int | None = None,
+        cache_dir: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._tokenizer_object = tokenizer if not isinstance(tokenizer, str | None) else None
+        if self._tokenizer_object is not None:
+            tokenizer = self._tokenizer_object.name_or_path
+        self.save_hyperparameters(logger=False)
+        self.hparams["tokenizer"] = tokenizer
+        problems = list(data_problems(self.hparams))
+        if problems:
+            raise InputError("\n".join(problems))
+        self._splits: dict[str, PreparedSplit] = {}
+        self.prediction_plan: BlockPlan | None = None
+        """Which questions ``predict`` has still to answer; ``PredictionWriter`` sets it."""
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer, loaded at first use."""
+        if self._tokenizer_object is not None:
+            return self._tokenizer_object
+        name = self.hparams["tokenizer"]
+        if name is not None:
+            return load_tokenizer(name, revision=self.hparams["tokenizer_revision"])
+        if self._source().source == "demo":
+            return demo_tokenizer(seed=self._seed)
+        raise InputError(
+            "Expected `data.tokenizer` (a Hub id or a folder), since the model is built from a "
+            "config and has none of its own; got none."
+        )
+
+    def prepare_data(self) -> None:
+        """Read, align and tokenize on one process, into the cache."""
+        trainer = self.trainer
+        stage = trainer.state.fn.value if trainer and trainer.state.fn else "fit"
+        for name in STAGE_SPLITS[stage]:
+            self._prepare(name)
+
+    def setup(self, stage: str) -> None:
+        """Map the prepared splits of a stage into memory."""
+        for name in STAGE_SPLITS[stage]:
+            if name not in self._splits:
+                self._splits[name] = self._prepare(name)
+
+    def _prepare(self, name: str) -> PreparedSplit:
+        settings = self.hparams
+        split = settings[f"{name}_split"]
+        if split is None:
+            raise InputError(
+                f"Expected `data.{name}_split` to name a split to {STAGE_OF[name]}; got none. "
+                f"Set it, or use `validate` for the validation split ({settings['val_split']!r})."
+            )
+        return prepare_split(
+            SplitRole(split, training=name == "train", labels=name != "predict"),
+            source=self._source(),
+            alignment=AlignmentSettings(
+                settings["alignment"], settings["alignment_threshold"], settings["language"]
+            ),
+            windows=self._windows(),
+            tokenizer=self.tokenizer,
+            cache_dir=self._cache_dir(),
+            num_proc=settings["num_proc"],
+        )
+
+    @property
+    def _seed(self) -> int:
+        return self.hparams["seed"] or 0
+
+    def _source(self) -> SourceSettings:
+        settings = self.hparams
+        source: Source = settings["data_files"] or settings["dataset"]
+        return SourceSettings(
+            source=source,
+            dataset_config=settings["dataset_config"],
+            revision=settings["revision"],
+            columns=settings["columns"],
+            cache_dir=settings["cache_dir"],
+            seed=self._seed,
+        )
+
+    def _windows(self) -> WindowSettings:
+        settings = self.hparams
+        return WindowSettings(
+            max_length=settings["max_length"],
+            doc_stride=settings["doc_stride"],
+            max_question_length=settings["max_question_length"],
+            separators=settings["separators"],
+            negative_windows=settings["negative_windows"],
+            unaligned="no_answer" if settings["alignment"] == "no_answer" else "ignore",
+            seed=self._seed,
+        )
+
+    def _cache_dir(self) -> Path:
+        configured = self.hparams["cache_dir"]
+        root = Path(configured) if configured else Path(datasets.config.HF_CACHE_HOME)
+        return root.expanduser() / "qa_lightning"
+
+    def split(self, name: str) -> PreparedSplit:
+        """Return a prepared split: ``train``, ``val``, ``test`` or ``predict``."""
+        return self._splits[name]
+
+    @property
+    def train_features(self) -> datasets.Dataset:
+        """Return the training windows."""
+        return self._splits["train"].features
+
+    @property
+    def val_features(self) -> datasets.Dataset:
+        """Return the validation windows; the row number is the window's ``feature_index``."""
+        return self._splits["val"].features
+
+    @property
+    def train_examples(self) -> datasets.Dataset:
+        """Return the training examples with their column ``spans``."""
+        return self._splits["train"].examples
+
+    @property
+    def val_examples(self) -> datasets.Dataset:
+        """Return the validation examples, none left out."""
+        return self._splits["val"].examples
+
+    @property
+    def alignment_audit(self) -> AlignmentAudit | None:
+        """Return what alignment did to the training split."""
+        return self._splits["train"].audit
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return batches of training windows."""
+        return self._loader("train", self.hparams["batch_size"])
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return batches of validation windows."""
+        return self._loader("val", self._eval_batch_size())
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return batches of test windows."""
+        return self._loader("test", self._eval_batch_size())
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return batches of this process's share of the questions, cut into windows on the way."""
+        return prediction_loader(
+            self._splits["predict"].examples,
+            self.tokenizer,
+            settings=self._windows(),
+            collator=self.collator(),
+            plan=self.prediction_plan,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+            batch_size=self._eval_batch_size(),
+            num_workers=self.hparams["num_workers"],
+            pin_memory=self._on_cuda(),
+        )
+
+    def _eval_batch_size(self) -> int:
+        return int(self.hparams["eval_batch_size"] or 2 * self.hparams["batch_size"])
+
+    def _loader(self, name: str, batch_size: int) -> DataLoader[Any]:
+        windows = WindowDataset(self._splits[name].features)
+        workers = self.hparams["num_workers"]
+        return DataLoader(
+            windows,
+            batch_size=batch_size,
+            sampler=self._sampler(windows, batch_size, training=name == "train"),
+            collate_fn=self.collator(),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self._on_cuda(),
+        )
+
+    def _on_cuda(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+    def collator(self) -> WindowCollator:
+        """Return what turns windows into the tensors of a batch."""
+        settings = self.hparams
+        return WindowCollator.for_tokenizer(
+            self.tokenizer,
+            pad_to=settings["pad_to"],
+            max_length=settings["max_length"],
+            token_types=settings["token_types"],
+            global_attention=settings["global_attention"],
+        )
+
+    def _sampler(
+        self, windows: WindowDataset, batch_size: int, *, training: bool
+    ) -> DistributedSampler[Any]:
+        ranks: dict[str, Any] = {
+            "num_replicas": self.trainer.world_size if self.trainer else 1,
+            "rank": self.trainer.global_rank if self.trainer else 0,
+            "seed": self._seed,
+        }
+        if not training:
+            return EvaluationSampler(windows.lengths(), batch_size=batch_size, **ranks)
+        if not self.hparams["group_by_length"]:
+            return DistributedSampler(windows, shuffle=True, **ranks)
+        return LengthGroupedSampler(windows.lengths(), batch_size=batch_size, **ranks)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs to cut windows again, offline."""
+        settings = self.hparams
+        return {
+            "tokenizer_files": tokenizer_files(self.tokenizer),
+            **{key: settings[key] for key in ("max_length", "doc_stride", "max_question_length")},
+            "separators": settings["separators"],
+            "token_types": settings["token_types"],
+            "global_attention": settings["global_attention"],
+            "language": settings["language"],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what the arguments say: the command line merges a checkpoint's before it builds."""
+
+
+STAGE_OF = {"train": "fit", "val": "validate", "test": "test", "predict": "predict"}
+
+
+def data_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each argument of `QADataModule` that cannot work."""
+    choices: dict[str, Sequence[object]] = {
+        "alignment": POLICIES,
+        "separators": ("auto", 2, 3),
+        "pad_to": ("longest", "max_length"),
+        "global_attention": ("question", "question+cls", "question_only", "cls"),
+    }
+    for key, allowed in choices.items():
+        if settings[key] not in allowed:
+            known = ", ".join(map(str, allowed))
+            yield f"Expected `data.{key}` to be one of {known}; got {settings[key]!r}."
+    for key in ("negative_windows", "alignment_threshold"):
+        if not 0 <= settings[key] <= 1:
+            yield f"Expected `data.{key}` between 0 and 1; got {settings[key]}."
+    for key in ("batch_size", "max_length", "max_question_length", "eval_batch_size"):
+        if settings[key] is not None and settings[key] < 1:
+            yield f"Expected `data.{key}` to be at least 1; got {settings[key]}."
+    if not 0 <= settings["doc_stride"] < settings["max_length"]:
+        yield (
+            f"Expected `data.doc_stride`, the overlap of windows, between 0 and `data.max_length` "
+            f"({settings['max_length']}); got {settings['doc_stride']}."
+        )

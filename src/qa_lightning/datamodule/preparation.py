@@ -1,0 +1,196 @@
+"""From raw rows to windows on disk: read once, aligned once, tokenized once.
+
+The cache has one explicit key: the content of the data, the tokenizer, the arguments that
+matter, and the version constants of our code. An entry is a folder that appears whole or not
+at all, so that processes may race for it.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import datasets
+from transformers import PreTrainedTokenizerBase
+
+from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
+from qa_lightning.examples import load_examples, source_fingerprint
+from qa_lightning.features import WindowSettings, build_features, features_fingerprint
+
+log = logging.getLogger(__name__)
+
+PREPARATION_VERSION = 1
+
+Source = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Say where rows come from; the fields are `load_examples`' arguments."""
+
+    source: Source
+    dataset_config: str | None
+    revision: str | None
+    columns: Mapping[str, str] | None
+    cache_dir: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class AlignmentSettings:
+    """Say how answers become trusted spans; the fields are `align_examples`' arguments."""
+
+    policy: str
+    threshold: float
+    language: str | None
+
+
+@dataclass(frozen=True)
+class SplitRole:
+    """Say what a split is for.
+
+    Attributes:
+        split: name and slice, as ``train[:5%]``.
+        training: windows may be left out, and examples without a trusted span are.
+        labels: there are gold answers, and windows are labelled with them.
+    """
+
+    split: str
+    training: bool = False
+    labels: bool = True
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Hold one split, ready for the dataloader, memory-mapped from the cache."""
+
+    examples: datasets.Dataset
+    features: datasets.Dataset | None
+    audit: AlignmentAudit | None
+    fingerprint: str
+
+
+def prepare_split(
+    role: SplitRole,
+    *,
+    source: SourceSettings,
+    alignment: AlignmentSettings,
+    windows: WindowSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    cache_dir: Path,
+    num_proc: int | None,
+) -> PreparedSplit:
+    """Return a split's examples and windows, from the cache where they were made before."""
+    key = cache_key(role, source=source, alignment=alignment, windows=windows, tokenizer=tokenizer)
+    entry = cache_dir / key
+    if not entry.is_dir():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=cache_dir))
+        try:
+            request = (role, source, alignment, windows)
+            _build(*request, tokenizer=tokenizer, folder=scratch, num_proc=num_proc)
+            _publish(scratch, entry)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return _read(entry, key)
+
+
+def cache_key(
+    role: SplitRole,
+    *,
+    source: SourceSettings,
+    alignment: AlignmentSettings,
+    windows: WindowSettings,
+    tokenizer: PreTrainedTokenizerBase,
+) -> str:
+    """Hash all that a prepared split depends on, without reading the rows."""
+    content = source_fingerprint(
+        source.source,
+        split=role.split,
+        dataset_config=source.dataset_config,
+        revision=source.revision,
+        columns=source.columns,
+        cache_dir=source.cache_dir,
+        seed=source.seed,
+        with_answers=role.labels,
+    )
+    parts = [content, PREPARATION_VERSION, ALIGNMENT_VERSION, asdict(alignment), asdict(role)]
+    examples = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return features_fingerprint(
+        examples, tokenizer, windows, training=role.training, labels=role.labels
+    )
+
+
+def _build(
+    role: SplitRole,
+    source: SourceSettings,
+    alignment: AlignmentSettings,
+    windows: WindowSettings,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    num_proc: int | None,
+) -> None:
+    log.info("preparing split %r", role.split)
+    examples = load_examples(
+        source.source,
+        split=role.split,
+        dataset_config=source.dataset_config,
+        revision=source.revision,
+        columns=source.columns,
+        cache_dir=source.cache_dir,
+        seed=source.seed,
+        with_answers=role.labels,
+    )
+    audit = None
+    if role.labels:
+        examples, audit = align_examples(
+            examples,
+            policy=alignment.policy,
+            threshold=alignment.threshold,
+            drop=role.training,
+            language=alignment.language,
+            num_proc=num_proc,
+        )
+    _save(examples, folder / "examples")
+    if role.labels:  # questions to predict may be millions: they are cut while they are answered
+        features = build_features(examples, tokenizer, windows, labels=True, training=role.training)
+        _save(features, folder / "features")
+    if audit is not None:
+        (folder / "audit.json").write_text(json.dumps(audit.to_dict()), encoding="utf-8")
+
+
+def _save(dataset: datasets.Dataset, folder: Path) -> None:
+    """Write a data set without the bar of ``save_to_disk``: copying takes no time worth one."""
+    disabled = datasets.utils.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        dataset.save_to_disk(folder)
+    finally:
+        if not disabled:
+            datasets.enable_progress_bars()
+
+
+def _publish(scratch: Path, entry: Path) -> None:
+    """Move a finished entry into place; another process may have been faster."""
+    try:
+        scratch.rename(entry)
+    except OSError:
+        if not entry.is_dir():
+            raise
+
+
+def _read(entry: Path, key: str) -> PreparedSplit:
+    audit_file, windows = entry / "audit.json", entry / "features"
+    return PreparedSplit(
+        examples=datasets.load_from_disk(str(entry / "examples")),
+        features=datasets.load_from_disk(str(windows)) if windows.is_dir() else None,
+        audit=AlignmentAudit.from_dict(json.loads(audit_file.read_text(encoding="utf-8")))
+        if audit_file.is_file()
+        else None,
+        fingerprint=key,
+    )

@@ -1,0 +1,48 @@
+"""Loading a tokenizer, and carrying its files inside a checkpoint."""
+
+import tempfile
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from qa_lightning.errors import InputError
+
+
+def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load a fast tokenizer from a Hub id or a folder.
+
+    Raises:
+        InputError: there is none, or it has no fast version (windows need its offsets).
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Expected `data.tokenizer` to be a Hub id or a folder with a tokenizer; {name!r} "
+            f"could not be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"Expected a fast tokenizer (windows need character offsets); {name!r} has none. "
+            "Convert it with transformers' `convert_slow_tokenizer`, or choose another."
+        )
+    return tokenizer
+
+
+def tokenizer_files(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """Return a tokenizer's files, name to text, as ``save_pretrained`` writes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        return {
+            path.name: path.read_text(encoding="utf-8")
+            for path in sorted(Path(folder).iterdir())
+            if path.is_file()
+        }
+
+
+def tokenizer_from_files(files: dict[str, str]) -> PreTrainedTokenizerBase:
+    """Rebuild the tokenizer of `tokenizer_files`."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        return load_tokenizer(folder)

@@ -1,0 +1,122 @@
+"""A Lightning checkpoint → a folder that transformers loads anywhere, with a model card."""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from qa_lightning.answerer.checkpoints import (
+    CheckpointContents,
+    checkpoint_file,
+    read_checkpoint,
+)
+from qa_lightning.answerer.loading import SETTINGS_FILE, reader_from_checkpoint, settings_of
+from qa_lightning.errors import InputError
+from qa_lightning.exporting.card import model_card
+
+CARD = "README.md"
+_EVALUATION = Path("answers") / "val" / "scores.json"
+
+
+def export_checkpoint(
+    source: str | Path, output: str | Path, *, scores_file: str | Path | None = None
+) -> Path:
+    """Write a checkpoint as transformers stores models; the folder appears whole or not at all.
+
+    It holds the weights (safetensors), ``config.json``, the tokenizer's files, ``README.md`` (the
+    model card) and ``qa_lightning.json``: window sizes, threshold and temperature, which
+    ``QuestionAnswerer`` reads and transformers ignores.
+
+    Args:
+        source: a ``.ckpt`` file, or a run's folder.
+        output: a folder that does not exist, or is empty.
+        scores_file: a ``scores.json`` for the card; None is that of the run's last validation, if
+            it was of this checkpoint.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: there is no such checkpoint, or the folder is in use.
+    """
+    file = checkpoint_file(source)
+    if file is None:
+        raise InputError(
+            f"Expected a checkpoint written by `lightning fit`, or the folder of its run; "
+            f"{str(source)!r} is neither."
+        )
+    folder = Path(output).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"Expected `--output` to be a new or an empty folder; {folder} holds something. Name "
+            "another, or remove it."
+        )
+    contents = read_checkpoint(file)
+    scores = read_scores(contents, scores_file)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        whole = Path(scratch) / "model"
+        _write(contents, scores, whole)
+        if folder.exists():
+            folder.rmdir()
+        shutil.move(whole, folder)
+    return folder
+
+
+def push_to_hub(folder: str | Path, repository: str, *, private: bool = False) -> str:
+    """Upload an exported folder to the Hub; return its address."""
+    api = HfApi()
+    api.create_repo(repository, private=private, exist_ok=True)
+    api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload the model")
+    return f"https://huggingface.co/{repository}"
+
+
+def read_scores(contents: CheckpointContents, scores_file: str | Path | None) -> dict[str, Any]:
+    """Return the scores of a checkpoint: of a file, of its run, or the monitored one alone.
+
+    Raises:
+        InputError: the named file is not there, or holds no scores.
+    """
+    if scores_file is not None:
+        path = Path(scores_file)
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"Expected a `scores.json` at {path}; it could not be read: {error}"
+            ) from error
+    in_run = contents.path.resolve().parents[1] / _EVALUATION
+    if in_run.is_file():
+        scores = dict(json.loads(in_run.read_text(encoding="utf-8")))
+        if scores.get("global_step") == contents.global_step:
+            return scores
+    if contents.best_score is None or contents.monitor is None:
+        return {}
+    return {contents.monitor.rpartition("/")[2]: contents.best_score}
+
+
+def _write(contents: CheckpointContents, scores: Mapping[str, Any], folder: Path) -> None:
+    reader = reader_from_checkpoint(contents)
+    folder.mkdir()
+    for name, text in contents.tokenizer_files.items():
+        (folder / Path(name).name).write_text(text, encoding="utf-8")
+    reader.network.save_pretrained(folder)
+    for file in folder.glob("*.safetensors"):
+        file.chmod((folder / "config.json").stat().st_mode)  # they are made for the owner alone
+    settings = settings_of(reader) | {"format": 1, "scores": _finite(scores)}
+    text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+    (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    (folder / CARD).write_text(model_card(contents, settings), encoding="utf-8")
+
+
+def _finite(scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in scores.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }

@@ -1,0 +1,194 @@
+"""The model card of an exported checkpoint: data, scores, settings and how to use it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from qa_lightning.answerer.checkpoints import CheckpointContents
+
+_SHOWN_SCORES = ("exact_match", "f1")
+_DATA_KEYS = (
+    "dataset",
+    "dataset_config",
+    "revision",
+    "data_files",
+    "train_split",
+    "val_split",
+    "alignment",
+    "negative_windows",
+)
+_TRAINING_KEYS = ("objective", "learning_rate", "weight_decay", "warmup_ratio", "lr_schedule")
+
+
+def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str:
+    """Return the text of a model card: data, scores, settings and how to use it."""
+    sections = [
+        f"---\n{_metadata(contents, settings).to_yaml()}\n---",
+        "# Extractive question answering over long documents",
+        "A Longformer that answers a question with a span of the document, word for word. Trained "
+        "with qa_lightning.",
+        "## Scores",
+        "\n".join(_score_lines(settings["scores"])),
+        "## How to use it",
+        _usage(settings),
+        "## How it answers",
+        "\n".join(_decision_lines(settings)),
+        "## Training",
+        "\n".join(_training_lines(contents)),
+        "## Network",
+        _table("key", "value", ((key, f"`{value}`") for key, value in contents.config.items())),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> ModelCardData:
+    scores = settings["scores"]
+    dataset = dataset_name(contents.data)
+    results = [
+        EvalResult(
+            task_type="question-answering",
+            dataset_type=dataset,
+            dataset_name=dataset,
+            metric_type=name,
+            metric_value=round(scores[name], 2),
+        )
+        for name in _SHOWN_SCORES
+        if name in scores
+    ]
+    return ModelCardData(
+        model_name="longformer-question-answering" if results else None,
+        language=settings["language"],
+        library_name="transformers",
+        pipeline_tag="question-answering",
+        tags=["longformer", "extractive-question-answering", "qa_lightning"],
+        datasets=[dataset] if contents.data.get("data_files") is None else None,
+        metrics=list(_SHOWN_SCORES),
+        eval_results=results or None,
+    )
+
+
+def dataset_name(data: Mapping[str, Any]) -> str:
+    """Return what the training data is called, without a path of somebody's machine."""
+    if data.get("data_files"):
+        return "local files"
+    return Path(str(data.get("dataset") or "unknown")).name if _is_path(data) else data["dataset"]
+
+
+def _is_path(data: Mapping[str, Any]) -> bool:
+    # A Hub id has at most one slash.
+    name = str(data.get("dataset") or "")
+    return not name or name.startswith(("/", ".", "~")) or name.count("/") > 1
+
+
+def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
+    numbers = {
+        name: value
+        for name, value in scores.items()
+        if isinstance(value, int | float)
+        and not name.endswith(("_low", "_high"))
+        and name not in ("epoch", "global_step", "total")
+    }
+    if not numbers:
+        yield "None are known."
+        return
+    rows = []
+    for name, value in numbers.items():
+        ends = [scores.get(f"{name}_{end}") for end in ("low", "high")]
+        interval = "" if None in ends else f"{ends[0]:.2f} to {ends[1]:.2f}"
+        rows.append((f"`{name}`", f"{value:.6g}", interval))
+    yield _table("score", "value", "95 % interval", rows)
+    yield ""
+    yield (
+        "Exact match and F1 follow the official SQuAD rules, 0 to 100; a suffix names other rules. "
+        "Measured on the validation split."
+    )
+
+
+def _usage(settings: Mapping[str, Any]) -> str:
+    windows = settings["windows"]
+    return f"""```python
+from qa_lightning import QuestionAnswerer
+
+answerer = QuestionAnswerer.from_checkpoint("THIS_REPOSITORY_OR_FOLDER")
+answer = answerer.answer("QUESTION", "DOCUMENT OF ANY LENGTH")
+answer.text, answer.start_char, answer.end_char, answer.confidence
+```
+
+With transformers alone, for one window of at most {windows["max_length"]} tokens
+{_template_note(windows)}
+
+```python
+import torch
+from transformers import AutoTokenizer, LongformerForQuestionAnswering
+
+tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
+model = LongformerForQuestionAnswering.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
+inputs = tokenizer("QUESTION", "DOCUMENT", return_tensors="pt", return_offsets_mapping=True)
+offsets = inputs.pop("offset_mapping")[0]
+owners = inputs.sequence_ids(0)
+context = torch.tensor([owner == 1 for owner in owners])
+question = torch.tensor([owner == 0 for owner in owners])
+question[0] = True  # the question and the first token attend globally
+inputs["global_attention_mask"] = question[None].long(){_token_types(windows)}
+with torch.no_grad():
+    outputs = model(**inputs)
+start = outputs.start_logits[0].masked_fill(~context, -torch.inf).argmax()
+end = outputs.end_logits[0].masked_fill(~context, -torch.inf)[start:].argmax() + start
+answer = "DOCUMENT"[offsets[start][0] : offsets[end][1]]
+```"""
+
+
+def _template_note(windows: Mapping[str, Any]) -> str:
+    if windows["separators"] == "auto":
+        return "(longer documents need windows and the comparison of their scores):"
+    return (
+        f"(trained with {windows['separators']} separators in a window, which the tokenizer's own "
+        "template may not put: prefer the above):"
+    )
+
+
+def _token_types(windows: Mapping[str, Any]) -> str:
+    if not windows["token_types"]:
+        return ""
+    return """
+if model.config.type_vocab_size > 1:  # 0 up to the document, 1 from there
+    inputs["token_type_ids"] = (torch.arange(len(owners)) >= owners.index(1))[None].long()"""
+
+
+def _decision_lines(settings: Mapping[str, Any]) -> Iterator[str]:
+    rows = [*settings["windows"].items(), *settings["decision"].items()]
+    yield _table("setting", "value", ((f"`{key}`", f"`{value}`") for key, value in rows))
+    yield ""
+    yield (
+        "`null_score_threshold` is that of the null odds above which no answer is given (only with "
+        "`no_answer`); `temperature` calibrates the confidences. Both were chosen on the "
+        "validation split."
+    )
+
+
+def _training_lines(contents: CheckpointContents) -> Iterator[str]:
+    data = dict(contents.data)
+    if data.get("data_files"):
+        files = data["data_files"].items()
+        data["data_files"] = {split: _file_names(value) for split, value in files}
+        data["dataset"] = None
+    elif _is_path(data):
+        data["dataset"] = dataset_name(data)
+    chosen = [(key, data.get(key)) for key in _DATA_KEYS]
+    chosen += [(key, contents.training.get(key)) for key in _TRAINING_KEYS]
+    chosen += [("epoch", contents.epoch), ("optimizer steps", contents.global_step)]
+    rows = ((key, f"`{value}`") for key, value in chosen if value is not None)
+    yield _table("", "value", rows)
+
+
+def _file_names(paths: Any) -> list[str]:
+    return [Path(path).name for path in ([paths] if isinstance(paths, str) else paths)]
+
+
+def _table(*parts: Any) -> str:
+    """Return a Markdown table; the last argument is its rows, those before it the heads."""
+    *heads, rows = parts
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

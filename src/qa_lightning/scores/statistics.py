@@ -1,0 +1,39 @@
+"""How sure a mean is."""
+
+import numpy as np
+import numpy.typing as npt
+
+from qa_lightning.errors import InputError
+
+_DRAWS_AT_ONCE = 2_000_000
+
+
+def bootstrap_interval(
+    values_e: npt.ArrayLike, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean (Efron, 1979), in the values' unit.
+
+    Args:
+        values_e: one value an example.
+        confidence: share of the resampled means inside the interval, 0 to 1.
+        resamples: data sets drawn, with replacement.
+        seed: of the draws: the same values give the same interval everywhere.
+
+    Raises:
+        InputError: there are no values.
+
+    >>> bootstrap_interval([100.0, 100.0, 100.0])
+    (100.0, 100.0)
+    """
+    values = np.asarray(values_e, dtype=np.float64)
+    if values.size == 0:
+        raise InputError("Expected at least one value for a bootstrap interval; got none.")
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _DRAWS_AT_ONCE // values.size)
+    means = [
+        values[generator.integers(values.size, size=(count, values.size), dtype=np.int32)].mean(1)
+        for count in (min(at_once, resamples - done) for done in range(0, resamples, at_once))
+    ]
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail])
+    return float(low), float(high)

@@ -1,0 +1,62 @@
+"""What runs inside the processes of the tests."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+from torch import distributed
+
+from qa_lightning.callbacks.gathering import WindowStore
+from qa_lightning.candidates import window_candidates
+
+
+class RankLog(Callback):
+    """Write ``rank<n>.json`` into the run's folder at the end of training."""
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        values = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        seen = {
+            "keys": sorted(values),
+            "values": values,
+            "weights": [float(parameter.double().sum()) for parameter in pl_module.parameters()],
+            "steps": trainer.global_step,
+            "batches": len(trainer.train_dataloader),
+            "windows": len(trainer.datamodule.train_features),
+        }
+        path = Path(trainer.default_root_dir) / f"rank{trainer.global_rank}.json"
+        path.write_text(json.dumps(seen), encoding="utf-8")
+
+
+# Sizes of the batches of each rank: a loader of the user's own may leave a rank without windows.
+UNEVEN = {1: [[3, 2]], 2: [[3, 0], []], 3: [[3, 0], [2], []]}
+
+
+def gather_uneven() -> None:
+    """Gather windows of which one rank has an empty last batch and another one none."""
+    world_size, rank = distributed.get_world_size(), distributed.get_rank()
+    store = WindowStore(n_best=4)
+    store.begin(torch.device("cpu"))
+    begin = 10 * rank
+    for size in UNEVEN[world_size][rank]:
+        logits_bl = torch.full((size, 6), float(rank))
+        mask_bl = torch.ones(size, 6, dtype=torch.long)
+        candidates = window_candidates(
+            logits_bl,
+            logits_bl,
+            context_mask_bl=mask_bl.bool(),
+            attention_mask_bl=mask_bl,
+            cls_positions_b=torch.zeros(size, dtype=torch.long),
+            feature_index_b=torch.arange(begin, begin + size),
+            n_best=4,
+            max_answer_length=3,
+        )
+        store.update(candidates, torch.full((size,), float(rank)))
+        begin += size
+    gathered = store.gathered()
+    expected = {1: [0, 1, 2, 3, 4], 2: [0, 1, 2], 3: [0, 1, 2, 10, 11]}[world_size]
+    assert gathered.candidates.feature_index_b.tolist() == expected
+    assert gathered.loss_b.tolist() == [float(index // 10) for index in expected]
+    assert gathered.candidates.score_bn.shape == (len(expected), 4)
+    assert gathered.candidates.start_token_bn.dtype == torch.int32

@@ -1,0 +1,187 @@
+"""One, two and three processes on gloo: the same answers, scores and files."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from running import DEMO, read_checkpoint, read_json, rows_of, write_rows, write_yaml
+
+pytestmark = [pytest.mark.two_process, pytest.mark.xdist_group("two_process")]
+
+Settings = dict[str, dict[str, Any]]
+TESTS = Path(__file__).resolve().parents[1]
+PATH = os.pathsep.join([str(TESTS), str(TESTS / "distributed")])
+FILES = ("predictions", "nbest_predictions", "null_odds", "scores")
+
+
+def result_files(folder: Path) -> dict[str, Any]:
+    return {name: read_json(folder / f"{name}.json") for name in FILES}
+
+
+# Several evaluations in one set of processes: importing takes longer than they do.
+SEVERAL = """
+import json, sys
+from qa_lightning.cli import main
+for arguments in json.loads(sys.argv[1]):
+    main(arguments)
+from ranks import gather_uneven
+gather_uneven()
+"""
+
+
+def launch_several(commands: list[list[str]], *, world_size: int) -> None:
+    """Run commands one after the other in processes started as torchrun does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    extra = ["--trainer.strategy", "ddp", "--trainer.devices", str(world_size)]
+    argument = json.dumps([[*command, *extra] for command in commands])
+    processes = []
+    for rank in range(world_size):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": PATH,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": str(world_size),
+            "NODE_RANK": "0",
+            "LOCAL_RANK": str(rank),
+        }
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", SEVERAL, argument],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output[-4000:]
+
+
+BATCH_SIZES = (1, 5, 64)
+
+
+@pytest.fixture(scope="module")
+def evaluations(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    """Return the result files of the trained demo model by processes and batch size."""
+    folder = tmp_path_factory.mktemp("evaluations")
+    config = write_yaml(folder / "demo.yaml", DEMO)
+    rows = rows_of(1, first=500)
+    one_question = write_rows(folder / "one.json", rows)
+    best = demo_run / "checkpoints" / "best.ckpt"
+    for world_size in (1, 2, 3):
+        commands = []
+        for batch_size in BATCH_SIZES:
+            place = folder / f"{world_size}-{batch_size}"
+            commands.append(_validate(config, best, place, batch_size))
+        place = folder / f"{world_size}-one"
+        one = _validate(config, best, place, 2)
+        files = f'{{"validation": "{one_question}"}}'
+        commands.append(
+            [*one, "--data.data_files", files, "--data.val_split", "validation",
+             "--data.max_length", "150", "--data.doc_stride", "0"]
+        )  # fmt: skip
+        launch_several(commands, world_size=world_size)
+    return {
+        (world_size, name): result_files(folder / f"{world_size}-{name}" / "answers" / "val")
+        for world_size in (1, 2, 3)
+        for name in (*BATCH_SIZES, "one")
+    }
+
+
+def _validate(config: Path, checkpoint: Path, place: Path, batch_size: int) -> list[str]:
+    return [
+        "validate", "--config", str(config), "--ckpt_path", str(checkpoint),
+        "--trainer.default_root_dir", str(place), "--data.eval_batch_size", str(batch_size),
+    ]  # fmt: skip
+
+
+def assert_equal(files: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Hold predictions and scores to the last bit, n-best scores to 1e-5."""
+    assert files["predictions"] == expected["predictions"]
+    for key, value in expected["scores"].items():
+        if "loss" in key or "thresh" in key or "ece" in key or isinstance(value, dict | list):
+            continue
+        if value is not None and not key.startswith(("temperature", "confidence")):
+            assert files["scores"][key] == value, key
+    assert files["scores"]["loss"] == pytest.approx(expected["scores"]["loss"], rel=1e-5)
+    for name, entries in expected["nbest_predictions"].items():
+        mine = files["nbest_predictions"][name]
+        scores = [entry["score"] for entry in mine]
+        assert scores == pytest.approx([entry["score"] for entry in entries], rel=1e-5, abs=1e-5)
+        odds = files["null_odds"][name]
+        assert odds == pytest.approx(expected["null_odds"][name], rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_processes_and_batches_change_nothing(
+    world_size: int, batch_size: int, evaluations: dict[Any, Any], demo_run: Path
+) -> None:
+    expected = evaluations[1, 5]
+    assert expected["scores"]["examples"] == 24
+    assert expected["scores"]["f1"] > 0
+    assert_equal(evaluations[world_size, batch_size], expected)
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_fewer_windows_than_processes(world_size: int, evaluations: dict[Any, Any]) -> None:
+    expected = evaluations[1, "one"]
+    assert expected["scores"]["examples"] == 1
+    assert_equal(evaluations[world_size, "one"], expected)
+
+
+def test_an_empty_last_batch_and_a_rank_without_windows(evaluations: dict[Any, Any]) -> None:
+    # Held by `ranks.gather_uneven` in each of the three processes.
+    assert evaluations[3, "one"]["predictions"]
+
+
+def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
+    small_settings["trainer"] |= {
+        "max_epochs": 2,
+        "gradient_clip_val": 1.0,
+        "log_every_n_steps": 1,
+        "callbacks": [{"class_path": "ranks.RankLog"}],
+    }
+    small_settings["data"]["batch_size"] = 4
+    config = write_yaml(tmp_path / "two.yaml", small_settings)
+    strategy = ("--trainer.strategy", "ddp_find_unused_parameters_false")
+    command = [sys.executable, "-m", "qa_lightning", "fit", "--config", str(config), *strategy]
+    result = subprocess.run(
+        [*command, "--trainer.devices", "2"],
+        env={**os.environ, "PYTHONPATH": PATH},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
+    folder = tmp_path / "run"
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {"config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= names
+    assert not [name for name in names if "earlier" in name or "-v" in name]
+
+    # Each rank logged the same keys and, but for what is its own, the same values.
+    logs = [read_json(folder / f"rank{rank}.json") for rank in (0, 1)]
+    assert logs[0]["keys"] == logs[1]["keys"]
+    assert {"train/loss", "val/loss", "val/f1", "train/gradient_norm"} <= set(logs[0]["keys"])
+    for key in ("val/loss", "val/f1", "val/exact_match", "train/gradient_norm"):
+        assert logs[0]["values"][key] == logs[1]["values"][key], key
+    assert logs[0]["weights"] == logs[1]["weights"]
+
+    last = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert last["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
+    assert last["global_step"] == logs[0]["steps"]
+    assert logs[0]["steps"] == 2 * logs[0]["batches"]
+    # Both ranks together drew every window.
+    assert logs[0]["batches"] * 2 * 4 >= logs[0]["windows"] > (logs[0]["batches"] - 1) * 2 * 4
+    assert all(tensor.isfinite().all() for tensor in last["state_dict"].values())
+    assert isinstance(last["state_dict"]["network.qa_outputs.bias"], torch.Tensor)
+    assert read_json(folder / "answers" / "val" / "scores.json")["examples"] == 6

@@ -1,0 +1,162 @@
+"""``qa-lightning answer``: what a person and what a program sees."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from answerer_support import write_checkpoint
+from qa_lightning.answerer import QuestionAnswerer
+from qa_lightning.cli import answer as command
+from qa_lightning.errors import InputError
+from running import rows_of
+
+ROWS = rows_of(3)
+QUESTION, CONTEXT = ROWS[0]["question"], ROWS[0]["context"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("run") / "checkpoints" / "best.ckpt")
+
+
+@pytest.fixture
+def ask(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: object) -> str:
+        parser = command.build_parser()
+        parser.exit_on_error = False
+        words = ["--checkpoint", str(checkpoint), "--device", "cpu", *map(str, arguments)]
+        capsys.readouterr()
+        command.run(parser.parse_args(words))
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def give(text: str) -> None:
+        stream = io.StringIO(text)
+        stream.buffer = io.BytesIO(text.encode())  # type: ignore[misc]
+        monkeypatch.setattr("sys.stdin", stream)
+
+    return give
+
+
+def test_an_answer_is_shown_in_its_place(ask: Any, checkpoint: Path) -> None:
+    expected = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu").answer(QUESTION, CONTEXT)
+    shown = ask("--question", QUESTION, "--context", CONTEXT)
+    assert QUESTION in shown
+    assert f"[[{expected.text}]]" in shown
+    assert f"characters {expected.start_char}-{expected.end_char}" in shown
+
+
+def test_json_lines_of_several_questions(ask: Any, tmp_path: Path) -> None:
+    path = tmp_path / "documento.txt"
+    # Line ends, a byte-order mark and all: places count the characters of the text.
+    path.write_bytes(b"\xef\xbb\xbf" + f"Título\r\n{CONTEXT}".encode())
+    questions = [row["question"] for row in ROWS]
+    output = ask("--question", *questions, "--document", path, "--json", "--n_best", 3)
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert [line["question"] for line in lines] == questions
+    text = f"Título\r\n{CONTEXT}"
+    for line in lines:
+        assert line["answer"] == text[line["start_char"] : line["end_char"]]
+        assert len(line["n_best"]) == 3
+        assert {answer["document"] for answer in line["n_best"]} == {str(path)}
+
+
+def test_the_best_over_several_documents(ask: Any, tmp_path: Path) -> None:
+    paths = []
+    for row in ROWS:
+        paths.append(tmp_path / f"{row['id']}.txt")
+        paths[-1].write_text(row["context"], encoding="utf-8")
+    output = ask("--question", QUESTION, "--document", *paths, "--json")
+    (answer,) = json.loads(output)["n_best"]
+    text = Path(answer["document"]).read_text("utf-8")
+    assert text[answer["start_char"] : answer["end_char"]] == answer["text"]
+    shown = ask("--question", QUESTION, "--document", *paths)
+    assert f"{answer['document']}, line 1, characters {answer['start_char']}" in shown
+
+
+def test_a_document_from_standard_input(ask: Any, stdin: Any) -> None:
+    stdin(CONTEXT)
+    output = ask("--question", QUESTION, "--document", "-", "--json")
+    assert json.loads(output) == json.loads(
+        ask("--question", QUESTION, "--context", CONTEXT, "--json")
+    ) | {"n_best": json.loads(output)["n_best"]}
+
+
+def test_interactive_asks_until_the_end_of_input(
+    ask: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = []
+    original = QuestionAnswerer.from_checkpoint
+    monkeypatch.setattr(
+        QuestionAnswerer,
+        "from_checkpoint",
+        lambda *rest, **keys: loads.append(1) or original(*rest, **keys),
+    )
+    stdin(f"{ROWS[1]['question']}\n\n{ROWS[2]['question']}\n")
+    output = ask("--question", QUESTION, "--context", CONTEXT, "--interactive", "--json")
+    asked = [json.loads(line)["question"] for line in output.splitlines()]
+    assert asked == [row["question"] for row in ROWS]
+    assert len(loads) == 1
+
+
+@pytest.mark.parametrize("context", ["", " \n "])
+def test_nothing_is_found_in_an_empty_document(ask: Any, context: str) -> None:
+    assert "no answer (100%)" in ask("--question", QUESTION, "--context", context)
+    output = json.loads(ask("--question", QUESTION, "--context", context, "--json"))
+    assert (output["answer"], output["is_answerable"], output["n_best"]) == (None, False, [])
+
+
+def test_another_script(ask: Any) -> None:
+    text = "北京大學位於中國北京市海淀區，創辦於一八九八年。\n" * 20
+    output = json.loads(ask("--question", "北京在哪裡？", "--context", text, "--json"))
+    assert output["answer"] == text[output["start_char"] : output["end_char"]]
+    assert "[[" in ask("--question", "北京在哪裡？", "--context", text)
+
+
+@pytest.mark.realdata
+def test_a_document_of_hundreds_of_pages(ask: Any, realdata: Path, tmp_path: Path) -> None:
+    articles = json.loads((realdata / "squad_v1_pt_sample.json").read_text("utf-8"))["data"]
+    contexts = [p["context"] for article in articles for p in article["paragraphs"]]
+    path = tmp_path / "manual.txt"
+    path.write_text("\n".join(contexts), encoding="utf-8")
+    output = json.loads(ask("--question", "Quem venceu?", "--document", path, "--json"))
+    text = path.read_text("utf-8")
+    assert output["answer"] == text[output["start_char"] : output["end_char"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "`--context` and `--document`; got neither"),
+        (("--context", "a", "--document", "b"), "got both"),
+        (("--context", "a"), "`--question`"),
+        (("--document", "absent.txt", "--question", "a?"), "No such file"),
+        (("--document", "-", "--interactive"), "Name a file"),
+        (("--context", "a", "--question", " "), "got an empty one"),
+    ],
+)
+def test_mistakes_are_told(ask: Any, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ask(*arguments)
+
+
+def test_a_file_that_is_no_text_is_refused(ask: Any, tmp_path: Path) -> None:
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(b"%PDF-1.7\n\xff\xfe\x00")
+    with pytest.raises(InputError, match="byte 9 is 0xff"):
+        ask("--question", "a?", "--document", path)
+
+
+def test_importing_the_command_is_light() -> None:
+    source = Path(command.__file__).read_text("utf-8")
+    assert "import jsonargparse" in source
+    names = {name for name in vars(command) if not name.startswith("_")}
+    assert not names & {"torch", "rich", "transformers"}
+    assert isinstance(command.build_parser(), command.jsonargparse.ArgumentParser)

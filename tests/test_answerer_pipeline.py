@@ -1,0 +1,126 @@
+"""The drop-in for transformers' removed question-answering pipeline."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import running
+from answerer_support import write_checkpoint
+from qa_lightning.answerer import QuestionAnswerer, QuestionAnsweringPipeline
+
+ROW, OTHER = running.rows_of(2)
+QUESTION, CONTEXT = ROW["question"], ROW["context"]
+
+
+@pytest.fixture(scope="module")
+def answerer(tmp_path_factory: pytest.TempPathFactory) -> QuestionAnswerer:
+    path = write_checkpoint(tmp_path_factory.mktemp("run") / "best.ckpt")
+    return QuestionAnswerer.from_checkpoint(path, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pipeline(answerer: QuestionAnswerer) -> QuestionAnsweringPipeline:
+    return answerer.as_pipeline()
+
+
+def test_one_question_gives_one_dict(pipeline: QuestionAnsweringPipeline) -> None:
+    result = pipeline(question=QUESTION, context=CONTEXT)
+    assert isinstance(result, dict)
+    assert set(result) == {"score", "start", "end", "answer"}
+    assert result["answer"] == CONTEXT[result["start"] : result["end"]]
+    assert 0 < result["score"] < 1
+
+
+def test_all_ways_to_ask_give_the_same(pipeline: QuestionAnsweringPipeline) -> None:
+    row = {"question": QUESTION, "context": CONTEXT}
+    expected = pipeline(question=QUESTION, context=CONTEXT)
+    ways: list[Any] = [
+        pipeline(QUESTION, CONTEXT),
+        pipeline(row),
+        pipeline([row]),
+        pipeline({"question": [QUESTION], "context": CONTEXT}),
+        pipeline(question=[QUESTION], context=[CONTEXT]),
+    ]
+    assert all(way == expected for way in ways)
+    several = [
+        pipeline([row, row]),
+        pipeline(row, row),
+        pipeline(question=[QUESTION, QUESTION], context=CONTEXT),
+        list(pipeline(r for r in (row, row))),
+    ]
+    for results in several:
+        assert [(r["start"], r["end"]) for r in results] == [
+            (expected["start"], expected["end"])
+        ] * 2
+
+
+def test_top_k_gives_a_list(pipeline: QuestionAnsweringPipeline) -> None:
+    results = pipeline(question=QUESTION, context=CONTEXT, top_k=3)
+    assert isinstance(results, list)
+    assert len(results) == 3
+    assert [r["score"] for r in results] == sorted((r["score"] for r in results), reverse=True)
+    assert pipeline(question=QUESTION, context=CONTEXT, topk=3) == results
+    batch = pipeline(
+        question=[QUESTION, OTHER["question"]], context=[CONTEXT, OTHER["context"]], top_k=2
+    )
+    assert [len(r) for r in batch] == [2, 2]
+
+
+def test_settings_reach_the_windows(
+    answerer: QuestionAnswerer, pipeline: QuestionAnsweringPipeline
+) -> None:
+    tokenizer = answerer.reader.tokenizer
+    results = pipeline(question=QUESTION, context=CONTEXT, top_k=20, max_answer_len=1)
+    assert all(len(tokenizer.tokenize(" " + r["answer"])) <= 2 for r in results)
+    shorter = answerer.with_settings(max_length=48, doc_stride=8, max_answer_length=15)
+    expected = shorter.answer(QUESTION, CONTEXT)[0]
+    result = pipeline(question=QUESTION, context=CONTEXT, max_seq_len=48, doc_stride=8)
+    assert (result["start"], result["end"]) == (expected.start_char, expected.end_char)
+    ignored = pipeline(
+        question=QUESTION, context=CONTEXT, padding=True, batch_size=4, align_to_words=True
+    )
+    assert ignored == pipeline(question=QUESTION, context=CONTEXT)
+
+
+def test_threads_get_equal_results(pipeline: QuestionAnsweringPipeline) -> None:
+    def ask(number: int) -> Any:
+        return pipeline(question=QUESTION, context=CONTEXT, max_seq_len=48 + 4 * (number % 4))
+
+    expected = [ask(number) for number in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(40))) == expected * 10
+
+
+def test_no_answer_competes_only_when_asked_for(pipeline: QuestionAnsweringPipeline) -> None:
+    never = pipeline(question=QUESTION, context=CONTEXT, top_k=500, max_answer_len=1)
+    assert all(r["answer"] for r in never)
+    results = pipeline(
+        question=QUESTION,
+        context=CONTEXT,
+        top_k=500,
+        max_answer_len=1,
+        handle_impossible_answer=True,
+    )
+    (none,) = [r for r in results if not r["answer"]]
+    assert (none["start"], none["end"]) == (0, 0)
+    assert sum(r["score"] for r in results) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"question": "a?", "context": ""}, "got an empty one"),
+        ({"question": "", "context": "b"}, "got an empty one"),
+        ({"question": "a?"}, "got no `context`"),
+        ({"question": ["a?", "b?"], "context": ["c"]}, "2 questions and 1 contexts"),
+        ({"question": "a?", "context": "b", "top_k": 0}, "`top_k`"),
+        ({"question": "a?", "context": "b", "max_answer_len": 0}, "`max_answer_len`"),
+        ({"question": "a?", "context": "b", "max_seq_len": 8, "doc_stride": 9}, "doc_stride"),
+    ],
+)
+def test_mistakes_are_value_errors(
+    pipeline: QuestionAnsweringPipeline, keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        pipeline(**keys)

@@ -1,0 +1,322 @@
+"""The search for spans against brute force, and what is kept of a window."""
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qa_lightning.candidates import (
+    TokenCandidates,
+    best_spans,
+    to_characters,
+    top_k_spans,
+    window_candidates,
+)
+from qa_lightning.candidates.search import search_on_device
+from qa_lightning.errors import InputError
+
+NEVER = float("-inf")
+
+
+def brute_force(start_l, end_l, context_l, n_best, max_answer_length):
+    spans = [
+        (float(np.float32(start_l[first]) + np.float32(end_l[last])), first, last)
+        for first in range(len(start_l))
+        for last in range(first, min(first + max_answer_length, len(start_l)))
+        if context_l[first] and context_l[last]
+    ]
+    return sorted(spans, key=lambda span: (-span[0], span[1], span[2]))[:n_best]
+
+
+def classic(start_l, end_l, context_l, n_best, max_answer_length, top_k):
+    """Return the spans of run_qa's double loop; the logits must differ from one another."""
+    starts = np.argsort(start_l)[-1 : -top_k - 1 : -1].tolist()
+    lasts = np.argsort(end_l)[-1 : -top_k - 1 : -1].tolist()
+    spans = []
+    for first in starts:
+        for last in lasts:
+            if not context_l[first] or not context_l[last]:
+                continue
+            if last < first or last - first + 1 > max_answer_length:
+                continue
+            spans.append((float(start_l[first] + end_l[last]), first, last))
+    return sorted(spans, key=lambda span: -span[0])[:n_best]
+
+
+def found(spans, row):
+    return [
+        (score, first, last)
+        for first, last, score in zip(*(part[row].tolist() for part in spans), strict=True)
+        if score > NEVER
+    ]
+
+
+@st.composite
+def searches(draw):
+    rows, length = draw(st.integers(1, 3)), draw(st.integers(1, 24))
+    # Few different values: ties everywhere.
+    logit = draw(st.sampled_from([st.integers(-2, 2), st.floats(-9, 9, width=32)]))
+    matrix = st.lists(
+        st.lists(logit, min_size=length, max_size=length), min_size=rows, max_size=rows
+    )
+    mask = st.lists(
+        st.lists(st.booleans(), min_size=length, max_size=length), min_size=rows, max_size=rows
+    )
+    return (
+        draw(matrix),
+        draw(matrix),
+        draw(mask),
+        draw(st.integers(1, 30)),
+        draw(st.integers(1, 30)),
+    )
+
+
+@given(searches())
+@settings(max_examples=100, deadline=None)
+def test_equals_brute_force_ties_included(search):
+    start, end, mask, n_best, max_answer_length = search
+    start_logits_bl, end_logits_bl = torch.tensor(start).float(), torch.tensor(end).float()
+    spans = best_spans(
+        start_logits_bl,
+        end_logits_bl,
+        torch.tensor(mask),
+        n_best=n_best,
+        max_answer_length=max_answer_length,
+    )
+    assert spans.score_bn.shape == (len(start), n_best)
+    on_device = search_on_device(
+        torch.stack((start_logits_bl, end_logits_bl)),
+        torch.tensor(mask),
+        n_best=n_best,
+        n_lengths=min(max_answer_length, len(start[0])),
+    )
+    for row in range(len(start)):
+        expected = brute_force(start[row], end[row], mask[row], n_best, max_answer_length)
+        assert found(spans, row) == expected
+        assert found(on_device, row) == expected
+
+
+def test_long_window_equals_brute_force():
+    generator = torch.Generator().manual_seed(0)
+    start, end = torch.randn(2, 1, 4096, generator=generator)
+    context = torch.ones(1, 4096, dtype=torch.bool)
+    context[:, :70] = False
+    spans = best_spans(start, end, context, n_best=20, max_answer_length=30)
+    expected = brute_force(start[0].tolist(), end[0].tolist(), context[0].tolist(), 20, 30)
+    assert found(spans, 0) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_adds_in_float32_whatever_the_logits(dtype):
+    start = torch.tensor([[100.0, 1.0]], dtype=dtype)
+    end = torch.tensor([[0.25, 0.5]], dtype=dtype)
+    context = torch.ones(1, 2, dtype=torch.bool)
+    spans = best_spans(start, end, context, n_best=2, max_answer_length=2)
+    assert spans.score_bn.dtype == torch.float32
+    assert spans.start_token_bn.dtype == spans.last_token_bn.dtype == torch.int64
+    assert spans.score_bn.tolist() == [[100.5, 100.25]]  # in bfloat16 the two would be equal
+
+
+def test_question_and_padding_cannot_fill_the_places():
+    # Peers take the 20 largest logits of all tokens and are left with no answer at all.
+    start = torch.full((1, 60), 50.0)
+    start[0, 40:45] = torch.arange(5.0)
+    context = torch.zeros(1, 60, dtype=torch.bool)
+    context[0, 40:45] = True
+    ours = best_spans(start, start, context, n_best=3, max_answer_length=30)
+    assert found(ours, 0) == [(8.0, 44, 44), (7.0, 43, 44), (6.0, 42, 44)]
+    theirs = top_k_spans(start, start, context, n_best=3, max_answer_length=30)
+    assert found(theirs, 0) == []
+
+
+def test_no_context_gives_fillers_only():
+    logits = torch.zeros(2, 4)
+    context = torch.tensor([[False] * 4, [True] * 4])
+    spans = best_spans(logits, logits, context, n_best=2, max_answer_length=4)
+    assert found(spans, 0) == []
+    assert found(spans, 1) == [(0.0, 0, 0), (0.0, 0, 1)]
+    for size in ((0, 4), (2, 0)):
+        empty = torch.zeros(size)
+        spans = best_spans(empty, empty, empty.bool(), n_best=3, max_answer_length=4)
+        assert [part.shape for part in spans] == [(size[0], 3)] * 3
+
+
+def test_nan_is_never_an_answer():
+    start = torch.tensor([[float("nan"), 1.0, float("inf")]])
+    end = torch.tensor([[1.0, float("nan"), 0.0]])
+    context = torch.ones(1, 3, dtype=torch.bool)
+    spans = best_spans(start, end, context, n_best=5, max_answer_length=3)
+    assert [span[1:] for span in found(spans, 0)] == [(2, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("length", [12, 50, 384])
+def test_top_k_search_equals_the_classic_loop(length):
+    generator = np.random.default_rng(length)
+    start, end = generator.normal(size=(2, 3, length)).astype(np.float32)
+    context = np.zeros((3, length), dtype=bool)
+    context[:, 5:] = True
+    spans = top_k_spans(
+        torch.tensor(start), torch.tensor(end), torch.tensor(context), n_best=20,
+        max_answer_length=9,
+    )  # fmt: skip
+    for row in range(3):
+        assert found(spans, row) == classic(start[row], end[row], context[row], 20, 9, 20)
+
+
+def windows(**changes):
+    """Return two windows of the same six tokens, padded left and right."""
+    tokens = torch.tensor([0.5, 9.0, 0.0, 1.0, 2.0, 0.25])  # cls, question, then the context
+    start_logits_bl = torch.full((2, 9), 30.0)
+    start_logits_bl[0, :6], start_logits_bl[1, 3:] = tokens, tokens
+    attention_mask_bl = torch.zeros(2, 9, dtype=torch.long)
+    attention_mask_bl[0, :6], attention_mask_bl[1, 3:] = 1, 1
+    context_mask_bl = torch.zeros(2, 9, dtype=torch.bool)
+    context_mask_bl[0, 2:6], context_mask_bl[1, 5:9] = True, True
+    arguments = {
+        "context_mask_bl": context_mask_bl,
+        "attention_mask_bl": attention_mask_bl,
+        "cls_positions_b": torch.tensor([0, 3]),
+        "feature_index_b": torch.tensor([7, 4]),
+        "n_best": 20,
+        "max_answer_length": 3,
+    }
+    return window_candidates(start_logits_bl, start_logits_bl, **(arguments | changes))
+
+
+@pytest.mark.parametrize("search", ["exact", "top_k"])
+def test_positions_count_from_the_context_whatever_the_padding(search):
+    kept = windows(search=search)
+    assert kept.start_token_bn[0, :3].tolist() == kept.start_token_bn[1, :3].tolist() == [2, 1, 2]
+    assert kept.last_token_bn[0, :3].tolist() == kept.last_token_bn[1, :3].tolist() == [2, 2, 3]
+    assert kept.score_bn[0, :3].tolist() == [4.0, 3.0, 2.25]
+    for part in kept[1:]:
+        assert torch.equal(part[0], part[1])
+
+
+def test_null_score_and_normalizer():
+    kept = windows()
+    tokens = torch.tensor([0.5, 9.0, 0.0, 1.0, 2.0, 0.25])
+    assert kept.null_score_b.tolist() == [1.0, 1.0]
+    assert torch.allclose(kept.log_normalizer_b, 2 * tokens.logsumexp(0))
+    probability = (kept.score_bn[0, 0] - kept.log_normalizer_b[0]).exp()
+    assert probability == pytest.approx(float(tokens.softmax(0)[4] ** 2))
+
+
+def test_a_window_is_a_few_hundred_bytes_typed_even_when_there_is_none():
+    kept = windows()
+    empty = TokenCandidates.empty(20)
+    for part, nothing in zip(kept, empty, strict=True):
+        assert part.dtype == nothing.dtype
+        assert part.shape[1:] == nothing.shape[1:]
+        assert len(nothing) == 0
+    assert sum(part[:1].numel() * part.element_size() for part in kept) == 12 * 20 + 16
+    no_rows = torch.zeros(0, 9)
+    assert len(windows_of_no_rows(no_rows).feature_index_b) == 0
+
+
+def windows_of_no_rows(no_rows):
+    return window_candidates(
+        no_rows,
+        no_rows,
+        context_mask_bl=no_rows.bool(),
+        attention_mask_bl=no_rows.long(),
+        cls_positions_b=torch.zeros(0, dtype=torch.long),
+        feature_index_b=torch.zeros(0, dtype=torch.long),
+        n_best=20,
+        max_answer_length=30,
+    )
+
+
+def test_user_mistakes_are_told():
+    with pytest.raises(InputError, match=r"`search` out of exact, top_k; got 'beam'"):
+        windows(search="beam")
+    with pytest.raises(InputError, match=r"`max_answer_length` to be at least 1; got 0"):
+        windows(max_answer_length=0)
+    with pytest.raises(InputError, match=r"`n_best` to be at least 1; got -1"):
+        windows(n_best=-1)
+
+
+def random_features(rows, seed=0):
+    generator = np.random.default_rng(seed)
+    offsets = []
+    for _ in range(rows):
+        tokens = int(generator.integers(0, 9))
+        edges = np.sort(generator.choice(1000, size=2 * tokens, replace=False))
+        offsets.append(edges.tolist())
+    features = datasets.Features({"context_offsets": datasets.List(datasets.Value("int32"))})
+    return datasets.Dataset.from_dict({"context_offsets": offsets}, features=features)
+
+
+def random_tokens(features, rows, seed=1):
+    generator = np.random.default_rng(seed)
+    offsets = features.with_format(None)["context_offsets"][:]
+    start, last = np.zeros((len(rows), 4), np.int32), np.zeros((len(rows), 4), np.int32)
+    score = np.full((len(rows), 4), NEVER, np.float32)
+    for place, row in enumerate(rows):
+        tokens = len(offsets[row]) // 2
+        for rank in range(min(tokens, 4)):
+            start[place, rank] = generator.integers(tokens)
+            last[place, rank] = generator.integers(start[place, rank], tokens)
+            score[place, rank] = -rank
+    return TokenCandidates(
+        torch.tensor(rows),
+        torch.tensor(start),
+        torch.tensor(last),
+        torch.tensor(score),
+        torch.arange(len(rows)).float(),
+        torch.zeros(len(rows)),
+    )
+
+
+def as_stored(kind, tmp_path):
+    """Return features in each form that datasets holds them in."""
+    features = random_features(2_500)
+    if kind == "indices":
+        return features.select(np.random.default_rng(3).permutation(2_500))
+    if kind == "chunks":
+        parts = [features.select(range(at, at + 500)) for at in range(0, 2_500, 500)]
+        return datasets.concatenate_datasets(parts)
+    if kind == "slice":
+        return features.select(range(100, 2_400))
+    if kind == "disk":
+        features.save_to_disk(tmp_path / "features", num_shards=3)
+        return datasets.load_from_disk(tmp_path / "features").with_format("torch")
+    return features
+
+
+@pytest.mark.parametrize("kind", ["memory", "indices", "chunks", "slice", "disk"])
+def test_characters_come_from_the_offsets(kind, tmp_path):
+    features = as_stored(kind, tmp_path)
+    rows = np.random.default_rng(2).permutation(len(features))[:1_700]
+    tokens = random_tokens(features, rows)
+    kept = to_characters(tokens, features)
+    assert kept.feature_index_w.tolist() == sorted(rows.tolist())
+    offsets_of = features.with_format(None)["context_offsets"][:]
+    place = {int(row): at for at, row in enumerate(rows)}
+    for window, row in enumerate(kept.feature_index_w.tolist()):
+        at, offsets = place[row], offsets_of[row]
+        assert kept.null_score_w[window] == at
+        for rank in range(4):
+            expected = (0, 0)
+            if kept.score_wn[window, rank] > NEVER:
+                start, last = tokens.start_token_bn[at, rank], tokens.last_token_bn[at, rank]
+                expected = (offsets[2 * start], offsets[2 * last + 1])
+            found = (kept.start_char_wn[window, rank], kept.end_char_wn[window, rank])
+            assert found == expected
+
+
+def test_replicas_of_the_sampler_count_once():
+    features = random_features(30)
+    tokens = random_tokens(features, [5, 2, 5, 9, 2])
+    kept = to_characters(tokens, features)
+    assert kept.feature_index_w.tolist() == [2, 5, 9]
+    assert kept.null_score_w.tolist() == [1.0, 0.0, 3.0]  # as each came first
+
+
+def test_no_windows_at_all():
+    kept = to_characters(TokenCandidates.empty(4), random_features(3))
+    assert kept.feature_index_w.shape == (0,)
+    assert kept.start_char_wn.shape == kept.score_wn.shape == (0, 4)
+    assert kept.start_char_wn.dtype == np.int32

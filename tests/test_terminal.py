@@ -1,0 +1,102 @@
+"""What a run says in the terminal."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from qa_lightning.callbacks.terminal import (
+    Figure,
+    TerminalProgress,
+    is_quiet,
+    plain_line,
+    score_table,
+)
+from running import run
+
+FIGURES = [
+    Figure("loss", 1.5, None, None, 2.0, 1.5),
+    Figure("f1", 31.26, 25.0, 38.0, 40.0, 40.0),
+    Figure("f1_pt", 50.0, None, None, None, 50.0),
+]
+
+
+def test_a_line_has_the_main_figures() -> None:
+    line = plain_line("epoch 1, step 20", FIGURES, windows_per_second=1234.5)
+    assert line == "epoch 1, step 20: val/loss 1.500, val/f1 31.3, 1,234 windows/s"
+    assert "windows/s" not in plain_line("", FIGURES, windows_per_second=float("nan"))
+
+
+def test_the_table_compares_with_the_validations_before() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(score_table("Validation", FIGURES))
+    lines = console.export_text().splitlines()
+    row = {line.split("│")[1].strip(): line.split("│")[2:-1] for line in lines if "│" in line}
+    cells = {name: [cell.strip() for cell in each] for name, each in row.items()}
+    assert cells["loss"] == ["1.500", "", "-0.500", "1.500"]
+    assert cells["f1"] == ["31.3", "25.0 to 38.0", "-8.7", "40.0"]
+    assert cells["f1_pt"] == ["50.0", "", "", "50.0"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "quiet"),
+    [
+        ({"FORCE_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "1", "CI": "true"}, True),
+        ({"FORCE_COLOR": "1", "CI": "0"}, False),
+        ({}, True),
+    ],
+)
+def test_ci_and_files_are_told_quietly(
+    environment: dict[str, str], quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert is_quiet() is quiet
+    assert TerminalProgress().is_disabled is quiet
+
+
+def plain(output: str) -> str:
+    """Return output without control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+
+
+@pytest.mark.front_door
+@pytest.mark.xdist_group("front_door")
+def test_a_quiet_run_says_one_line_a_validation(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    bars = ("--trainer.enable_progress_bar", "true")
+    output = run("fit", "--config", small, "--trainer.max_epochs", 2, *bars)
+    lines = [line for line in output.splitlines() if line.strip()]
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines):
+        assert re.match(rf"epoch {epoch}, step \d+: val/loss [\d.]+, val/exact_match ", line)
+    assert "\x1b" not in output
+
+
+@pytest.mark.front_door
+@pytest.mark.xdist_group("front_door")
+def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    bars = ("--trainer.enable_progress_bar", "true", "--trainer.log_every_n_steps", 1)
+    output = plain(run("fit", "--config", small, "--trainer.max_epochs", 2, *bars))
+    assert output.count("Validation, epoch") == 2
+    assert "best so far" in output
+    for name in ("loss: ", "EM: ", "F1: ", "windows/s: "):
+        assert name in output
+
+
+@pytest.mark.front_door
+@pytest.mark.xdist_group("front_door")
+def test_the_users_own_bar_and_none_at_all_are_respected(small: Path) -> None:
+    own = ("--trainer.enable_progress_bar", "true", "--trainer.callbacks+=TQDMProgressBar")
+    assert "val/f1" not in run("fit", "--config", small, *own).replace("val/f1=", "")
+    assert run("fit", "--config", small) == ""
