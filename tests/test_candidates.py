@@ -14,6 +14,7 @@ from qa_lightning.candidates import (
     top_k_spans,
     window_candidates,
 )
+from qa_lightning.candidates import windows as windows_module
 from qa_lightning.candidates.search import search_on_device
 from qa_lightning.errors import InputError
 
@@ -165,11 +166,12 @@ def test_top_k_search_equals_the_classic_loop(length):
         assert found(spans, row) == classic(start[row], end[row], context[row], 20, 9, 20)
 
 
-def windows(**changes):
+def windows(*, dtype=torch.float32, **changes):
     """Return two windows of the same six tokens, padded left and right."""
     tokens = torch.tensor([0.5, 9.0, 0.0, 1.0, 2.0, 0.25])  # cls, question, then the context
     start_logits_bl = torch.full((2, 9), 30.0)
     start_logits_bl[0, :6], start_logits_bl[1, 3:] = tokens, tokens
+    start_logits_bl = start_logits_bl.to(dtype)
     attention_mask_bl = torch.zeros(2, 9, dtype=torch.long)
     attention_mask_bl[0, :6], attention_mask_bl[1, 3:] = 1, 1
     context_mask_bl = torch.zeros(2, 9, dtype=torch.bool)
@@ -183,6 +185,16 @@ def windows(**changes):
         "max_answer_length": 3,
     }
     return window_candidates(start_logits_bl, start_logits_bl, **(arguments | changes))
+
+
+def test_cpu_and_device_reduce_alike(monkeypatch):
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.undo()
+        ours = windows(dtype=dtype)
+        monkeypatch.setattr(windows_module, "_reduce_on_cpu", windows_module._reduce)
+        for one, other in zip(ours, windows(dtype=dtype), strict=True):
+            assert one.dtype == other.dtype
+            assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("search", ["exact", "top_k"])

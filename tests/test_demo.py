@@ -16,7 +16,7 @@ from qa_lightning.demo.grammar import SPLITS, Noun
 from qa_lightning.demo.values import _pool
 from qa_lightning.errors import InputError
 
-COUNTS = {"train": (900, 7_200), "validation": (25, 200), "test": (50, 400)}
+COUNTS = {"train": (1_800, 7_200), "validation": (25, 200), "test": (50, 400)}
 
 
 @pytest.fixture(scope="module")

@@ -76,45 +76,44 @@ def evaluations(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     """Return the result files of the trained demo model by processes and batch size."""
     folder = tmp_path_factory.mktemp("evaluations")
     config = write_yaml(folder / "demo.yaml", DEMO)
-    rows = rows_of(1, first=500)
-    one_question = write_rows(folder / "one.json", rows)
-    best = demo_run / "checkpoints" / "best.ckpt"
+    # One question on one sentence: a single window, fewer than processes.
+    (row,) = rows_of(1, first=500)
+    row["context"] = row["context"].split(".")[0] + "."
+    city = row["context"].split("cidade de ")[1].split(",")[0]
+    row["answers"] = {"text": [city], "answer_start": [row["context"].index(city)]}
+    files = json.dumps({"validation": str(write_rows(folder / "one.json", [row]))})
+    single = ["--data.data_files", files, "--data.val_split", "validation"]
     for world_size in (1, 2, 3):
-        commands = []
-        for batch_size in BATCH_SIZES:
-            place = folder / f"{world_size}-{batch_size}"
-            commands.append(_validate(config, best, place, batch_size))
-        place = folder / f"{world_size}-one"
-        one = _validate(config, best, place, 2)
-        files = f'{{"validation": "{one_question}"}}'
-        commands.append(
-            [*one, "--data.data_files", files, "--data.val_split", "validation",
-             "--data.max_length", "150", "--data.doc_stride", "0"]
-        )  # fmt: skip
+        commands = [
+            _validate(config, demo_run, folder / f"{world_size}-{batch_size}", batch_size)
+            for batch_size in BATCH_SIZES
+        ]
+        commands.append([*_validate(config, demo_run, folder / f"{world_size}-one", 2), *single])
         launch_several(commands, world_size=world_size)
     return {
-        (world_size, name): result_files(folder / f"{world_size}-{name}" / "answers" / "val")
+        (world_size, name): result_files(folder / f"{world_size}-{name}" / "val")
         for world_size in (1, 2, 3)
         for name in (*BATCH_SIZES, "one")
     }
 
 
-def _validate(config: Path, checkpoint: Path, place: Path, batch_size: int) -> list[str]:
+def _validate(config: Path, run: Path, answers: Path, batch_size: int) -> list[str]:
     return [
-        "validate", "--config", str(config), "--ckpt_path", str(checkpoint),
-        "--trainer.default_root_dir", str(place), "--data.eval_batch_size", str(batch_size),
+        "validate", "--config", str(config), "--trainer.default_root_dir", str(run),
+        "--ckpt_path", "best", "--evaluation.output_dir", str(answers),
+        "--data.eval_batch_size", str(batch_size),
     ]  # fmt: skip
 
 
 def assert_equal(files: dict[str, Any], expected: dict[str, Any]) -> None:
     """Hold predictions and scores to the last bit, n-best scores to 1e-5."""
     assert files["predictions"] == expected["predictions"]
-    for key, value in expected["scores"].items():
-        if "loss" in key or "thresh" in key or "ece" in key or isinstance(value, dict | list):
-            continue
-        if value is not None and not key.startswith(("temperature", "confidence")):
-            assert files["scores"][key] == value, key
-    assert files["scores"]["loss"] == pytest.approx(expected["scores"]["loss"], rel=1e-5)
+    exact = [key for key in expected["scores"] if key.startswith(("exact_match", "f1"))]
+    assert len(exact) >= 6
+    for key in (*exact, "slices", "examples", "windows_without_label"):
+        assert files["scores"][key] == expected["scores"][key], key
+    for key in ("loss", "calibration_error", "temperature"):
+        assert files["scores"][key] == pytest.approx(expected["scores"][key], rel=1e-4), key
     for name, entries in expected["nbest_predictions"].items():
         mine = files["nbest_predictions"][name]
         scores = [entry["score"] for entry in mine]
@@ -126,7 +125,7 @@ def assert_equal(files: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_processes_and_batches_change_nothing(
-    world_size: int, batch_size: int, evaluations: dict[Any, Any], demo_run: Path
+    world_size: int, batch_size: int, evaluations: dict[Any, Any]
 ) -> None:
     expected = evaluations[1, 5]
     assert expected["scores"]["examples"] == 24

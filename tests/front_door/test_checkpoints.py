@@ -271,3 +271,22 @@ def test_a_fit_from_a_checkpoint_says_so_in_its_config(small: Path, tmp_path: Pa
     run("fit", "--config", small, "--ckpt_path", "last", "--trainer.max_epochs", 2)
     saved = read_yaml(tmp_path / "run" / "config.yaml")
     assert saved["ckpt_path"] == str(tmp_path / "run" / "checkpoints" / "last.ckpt")
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["from scratch", "named model"])
+def test_the_config_that_fit_saved_serves_every_command(
+    named: bool, small_settings: Settings, small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    if named:
+        small_settings["model"] = {"model_name_or_path": str(small_files["model"])}
+        del small_settings["data"]["tokenizer"]
+    run("fit", "--config", write_yaml(tmp_path / "first.yaml", small_settings))
+    folder = tmp_path / "run"
+    before = read_json(folder / "answers" / "val" / "predictions.json")
+    saved = ("--config", folder / "config.yaml", "--ckpt_path", "best")
+    run("validate", *saved)
+    assert read_json(folder / "answers" / "val" / "predictions.json") == before
+    run("test", *saved, "--data.test_split", "test")
+    run("predict", *saved, "--data.predict_split", "test")
+    run("fit", *saved[:2], "--ckpt_path", "last", "--trainer.max_epochs", 2, RECORDER)
+    assert recorded().first_step > 0

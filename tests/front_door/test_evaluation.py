@@ -165,13 +165,18 @@ def test_predict_needs_no_answers(small_settings: Settings, tmp_path: Path) -> N
     config = write_yaml(tmp_path / "predict.yaml", small_settings)
     run("fit", "--config", config)
     run("predict", "--config", config, "--ckpt_path", "best")
-    folder = tmp_path / "run" / "answers" / "predict"
-    predictions = read_json(folder / "predictions.json")
-    assert list(predictions) == [row["id"] for row in rows]
-    for row in rows:
-        assert predictions[row["id"]]
-        assert predictions[row["id"]] in row["context"]
-    assert set(read_json(folder / "nbest_predictions.json")) == set(predictions)
+    answered = predicted(tmp_path / "run")
+    assert [line["id"] for line in answered] == [row["id"] for row in rows]
+    for row, line in zip(rows, answered, strict=True):
+        assert line["answer"]
+        assert line["answer"] == row["context"][line["start_char"] : line["end_char"]]
+        assert 0 <= line["confidence"] <= 1
+
+
+def predicted(folder: Path) -> list[dict[str, Any]]:
+    """Return what `predict` wrote into a run's folder."""
+    text = (folder / "answers" / "predict" / "answers.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_a_data_set_of_a_single_window(small_settings: Settings, tmp_path: Path) -> None:
@@ -249,7 +254,8 @@ def test_the_threshold_is_fitted_on_validation_and_used_by_test(
 
     # Predictions follow the checkpoint's threshold too, with no gold answers to look at.
     run("predict", "--config", second, "--ckpt_path", "best", "--data.predict_split", "test")
-    assert read_json(answers / "predict" / "predictions.json") == tested["predictions"]
+    texts = {line["id"]: line["answer"] or "" for line in predicted(tmp_path / "run")}
+    assert texts == tested["predictions"]
 
 
 def test_the_users_own_threshold_stands(second: Path, tmp_path: Path) -> None:

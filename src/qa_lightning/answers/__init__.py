@@ -5,6 +5,7 @@ Axes: ``w`` windows, ``f`` features of the data set, ``e`` examples, ``a`` answe
 """
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,12 +19,13 @@ from qa_lightning.answers.merging import (
     Ints,
     Spans,
     best_distinct,
+    cut,
     minima,
     probabilities,
     score_windows,
     trim,
 )
-from qa_lightning.answers.records import Answer, AnswerList, QuestionAnswers
+from qa_lightning.answers.records import Answer, AnswerColumns, AnswerList, QuestionAnswers
 from qa_lightning.candidates import WindowCandidates
 from qa_lightning.errors import InputError
 
@@ -104,13 +106,13 @@ def select_answers(
     result: list[QuestionAnswers] = []
     for block in range(0, len(rows), _EXAMPLES_AT_ONCE):
         row_e = rows[block : block + _EXAMPLES_AT_ONCE]
-        texts = columns[_as_slice(row_e)]
+        rows_e = columns[_as_slice(row_e)]
         which_w, example_w = _windows_of(row_e, sorted_w)
         which_w = order_w[which_w]
         spans = _spans(windows, score_wn, which_w, example_w)
-        spans = best_distinct(trim(spans, texts["context"]), n_best)
+        spans, texts = _best_texts(spans, rows_e["context"], n_best)
         null_e = minima(null_w[which_w], example_w, len(row_e))
-        result.extend(_records(spans, null_e, row_e, texts, decision))
+        result.extend(_records(spans, texts, null_e, row_e, rows_e["id"], decision))
     return result
 
 
@@ -159,8 +161,26 @@ def _spans(windows: WindowCandidates, score_wn: Floats, which_w: Ints, example_w
     )
 
 
+def _best_texts(spans: Spans, contexts: list[str], n_best: int) -> tuple[Spans, list[str]]:
+    """Return the n best distinct spans of each example, trimmed of blanks, and their texts.
+
+    Few tokenizers let a span begin or end with a blank, so that is looked at afterwards.
+    """
+    best = best_distinct(spans, n_best)
+    texts = cut(best, contexts)
+    if not (all(texts) and all(map(operator.is_, texts, map(str.strip, texts)))):
+        best = best_distinct(trim(spans, contexts), n_best)
+        texts = cut(best, contexts)
+    return best, texts
+
+
 def _records(
-    spans: Spans, null_e: Floats, row_e: Ints, texts: dict[str, list[str]], decision: _Decision
+    spans: Spans,
+    texts: list[str],
+    null_e: Floats,
+    row_e: Ints,
+    names: list[str],
+    decision: _Decision,
 ) -> Iterator[QuestionAnswers]:
     """Yield the record of each example of a block."""
     first_e = np.searchsorted(spans.example_c, np.arange(len(row_e) + 1))
@@ -168,14 +188,13 @@ def _records(
     scores_ea = np.full((len(row_e), decision.n_best), -np.inf)
     scores_ea[spans.example_c, rank_c] = spans.score_c
     confidence_ea, no_answer_e = probabilities(scores_ea, null_e, decision.temperature)
-    odds_e = null_e - scores_ea[:, 0]
     confidence_c = confidence_ea[spans.example_c, rank_c]
-    starts, ends, bounds = spans.start_c.tolist(), spans.end_c.tolist(), first_e.tolist()
+    odds_e = null_e - scores_ea[:, 0]
     given_e = (scores_ea[:, 0] > -np.inf) & ~(odds_e > decision.threshold)
+    bounds = first_e.tolist()
     numbers = (array.tolist() for array in (row_e, null_e, odds_e, no_answer_e, given_e))
-    columns = zip(texts["id"], texts["context"], bounds[:-1], bounds[1:], *numbers, strict=True)
-    for name, context, low, high, row, null, odds, no_answer, given in columns:
-        spans_a = zip(starts[low:high], ends[low:high], strict=True)
-        found = [context[start:end] for start, end in spans_a]
-        answers = AnswerList(found, spans.start_c, spans.end_c, spans.score_c, confidence_c, low)
-        yield QuestionAnswers(name, row, answers, null, odds, no_answer, given)
+    columns = zip(names, bounds[:-1], bounds[1:], *numbers, strict=True)
+    answers = AnswerColumns(spans.start_c, spans.end_c, spans.score_c, confidence_c)
+    for name, low, high, row, null, odds, no_answer, given in columns:
+        found = AnswerList(texts[low:high], answers, low)
+        yield QuestionAnswers(name, row, found, null, odds, no_answer, given)

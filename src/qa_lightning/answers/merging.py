@@ -74,17 +74,35 @@ def trim(spans: Spans, contexts: Sequence[str]) -> Spans:
     return trimmed.take(start_c < end_c)
 
 
+def cut(spans: Spans, contexts: Sequence[str]) -> list[str]:
+    """Return the spans' texts."""
+    places = zip(
+        spans.example_c.tolist(), spans.start_c.tolist(), spans.end_c.tolist(), strict=True
+    )
+    return [contexts[example][start:end] for example, start, end in places]
+
+
 def best_distinct(spans: Spans, n_best: int) -> Spans:
     """Return the best distinct spans of each example, best first, equal ones by start and end."""
     if not len(spans.example_c):
         return spans
     spans = _distinct(spans)
-    # The spans stand in the order of start and end, which the stable sorts keep among equals.
-    spans = spans.take(np.argsort(-spans.score_c, kind="stable"))
+    # The spans stand in the order of start and end, which the sorts keep among equals.
+    spans = spans.take(_stable_order(-spans.score_c))
     by_example = spans.example_c.astype(np.min_scalar_type(spans.example_c.max()))  # radix sort
     spans = spans.take(np.argsort(by_example, kind="stable"))
-    first_c = np.searchsorted(spans.example_c, spans.example_c)
+    count_e = np.bincount(spans.example_c)
+    first_c = np.repeat(np.cumsum(count_e) - count_e, count_e)
     return spans.take(np.arange(len(first_c)) - first_c < n_best)
+
+
+def _stable_order(values: Floats) -> Ints:
+    """Sort stably; numpy's other sort is vectorised, and the same where no values are equal."""
+    order = np.argsort(values)
+    ascending = values[order]
+    if (ascending[1:] == ascending[:-1]).any():
+        order = np.argsort(values, kind="stable")
+    return order
 
 
 def _distinct(spans: Spans) -> Spans:

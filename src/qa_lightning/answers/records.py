@@ -1,7 +1,6 @@
 """What is answered to a question."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -26,30 +25,42 @@ class Answer(NamedTuple):
     confidence: float
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class AnswerList(Sequence[Answer]):
-    """Hold the answers to a question as numbers; an :class:`Answer` is made when it is asked for.
-
-    Twenty records for each of 100,000 questions would cost more time than all that goes before.
+class AnswerColumns(NamedTuple):
+    """Hold the answers to several questions, one after the other, best first.
 
     Attributes:
-        texts: the answers' texts, best first.
-        start_char_c: starts of the answers to several questions.
+        start_char_c: starts in their contexts.
         end_char_c: ends, exclusive.
         score_c: scores.
         confidence_c: confidences.
-        first: where this question's answers begin in the arrays.
     """
 
-    texts: list[str]
     start_char_c: npt.NDArray[np.int64]
     end_char_c: npt.NDArray[np.int64]
     score_c: npt.NDArray[np.float64]
     confidence_c: npt.NDArray[np.float64]
-    first: int
+
+
+class AnswerList(Sequence[Answer]):
+    """Hold the answers to a question as numbers; an :class:`Answer` is made when it is asked for.
+
+    Twenty records for each of 10,000 questions would cost more time than all that goes before.
+
+    Args:
+        texts: the answers' texts, best first.
+        columns: the numbers of these answers and others.
+        first: where this question's answers begin in the columns.
+    """
+
+    __slots__ = ("_columns", "_first", "_texts")
+
+    def __init__(self, texts: list[str], columns: AnswerColumns, first: int) -> None:
+        self._texts = texts
+        self._columns = columns
+        self._first = first
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self._texts)
 
     @overload
     def __getitem__(self, place: int) -> Answer: ...
@@ -58,15 +69,9 @@ class AnswerList(Sequence[Answer]):
     def __getitem__(self, place: int | slice) -> Answer | tuple[Answer, ...]:
         if isinstance(place, slice):
             return tuple(self[at] for at in range(*place.indices(len(self))))
-        text = self.texts[place]
-        at = self.first + place % len(self)
-        return Answer(
-            text,
-            int(self.start_char_c[at]),
-            int(self.end_char_c[at]),
-            float(self.score_c[at]),
-            float(self.confidence_c[at]),
-        )
+        text = self._texts[place]
+        at = self._first + place % len(self)
+        return Answer(text, *(column.item(at) for column in self._columns))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)

@@ -24,8 +24,8 @@ def band_spans(
     See :func:`qa_lightning.candidates.best_spans`. There may be fewer columns than ``n_best``.
 
     Args:
-        start_bl: free of NaN and infinity.
-        end_bl: free of NaN and infinity.
+        start_bl: free of NaN.
+        end_bl: free of NaN.
         context_mask_bl: set where an answer may begin or end.
         n_best: spans to return of each window.
         n_lengths: the longest answer, in tokens, no longer than the window.
@@ -50,6 +50,23 @@ def band_spans(
     starts_bn = starts_bk.ravel()[places_bn // n_lengths]
     scores_bn = np.take_along_axis(scores_bn, order_bn, axis=1)
     return starts_bn, starts_bn + places_bn % n_lengths, scores_bn
+
+
+def clean(logits_bl: Floats, mask_bl: Mask) -> Floats:
+    """Return logits with ``-inf`` where the mask is 0 or they are NaN, and no other infinity."""
+    if not np.isfinite(logits_bl.sum()):
+        largest = float(np.finfo(np.float32).max)
+        logits_bl = np.nan_to_num(logits_bl, nan=-np.inf, posinf=largest, neginf=-np.inf)
+    return logits_bl if mask_bl.all() else np.where(mask_bl, logits_bl, _IMPOSSIBLE)
+
+
+def log_sum_exp(logits_bl: Floats) -> Floats:
+    """Return each row's log-sum-exp; at least one logit of it is finite."""
+    largest_b1 = logits_bl.max(axis=1, keepdims=True)
+    weights_bl = logits_bl - largest_b1
+    np.exp(weights_bl, out=weights_bl)
+    total_b: Floats = np.log(weights_bl.sum(axis=1)) + largest_b1[:, 0]
+    return total_b
 
 
 def first_largest(values_bm: Floats, count: int) -> Ints:

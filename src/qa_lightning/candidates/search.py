@@ -109,10 +109,10 @@ def exact_search(
     logits_2bl: Tensor, context_mask_bl: Tensor, *, n_best: int, max_answer_length: int
 ) -> BestSpans:
     """Find what :func:`best_spans` describes in clean logits."""
-    _check_sizes(n_best, max_answer_length)
+    check_sizes(n_best, max_answer_length)
     if logits_2bl.numel() == 0:
         scores = logits_2bl.new_empty((logits_2bl.shape[1], 0))
-        return _padded(scores.long(), scores.long(), scores, n_best)
+        return padded(scores.long(), scores.long(), scores, n_best)
     n_lengths = min(max_answer_length, logits_2bl.shape[2])
     if logits_2bl.is_cpu:
         start_bl, end_bl = logits_2bl.numpy()
@@ -120,7 +120,7 @@ def exact_search(
             torch.from_numpy,
             band_spans(start_bl, end_bl, context_mask_bl.numpy(), n_best, n_lengths),
         )
-        return _padded(starts_bn, lasts_bn, scores_bn, n_best)
+        return padded(starts_bn, lasts_bn, scores_bn, n_best)
     return search_on_device(logits_2bl, context_mask_bl, n_best=n_best, n_lengths=n_lengths)
 
 
@@ -140,7 +140,7 @@ def search_on_device(
     scores_bn, place_bn = scores_bm.gather(1, order_bn).sort(dim=1, descending=True, stable=True)
     order_bn = order_bn.gather(1, place_bn)
     starts_bn = starts_bk.gather(1, order_bn // n_lengths)
-    return _padded(starts_bn, starts_bn + order_bn % n_lengths, scores_bn, n_best)
+    return padded(starts_bn, starts_bn + order_bn % n_lengths, scores_bn, n_best)
 
 
 def top_k_search(
@@ -152,7 +152,7 @@ def top_k_search(
     top_k: int = 20,
 ) -> BestSpans:
     """Find what :func:`top_k_spans` describes in clean logits."""
-    _check_sizes(n_best, max_answer_length)
+    check_sizes(n_best, max_answer_length)
     if logits_2bl.numel() == 0:
         return exact_search(logits_2bl, context_mask_bl, n_best=n_best, max_answer_length=1)
     start_bl, end_bl, context_bl = logits_2bl[0], logits_2bl[1], context_mask_bl.bool()
@@ -164,7 +164,7 @@ def top_k_search(
     scores_bkk = start_bl.gather(1, starts_bk)[:, :, None] + end_bl.gather(1, lasts_bk)[:, None, :]
     scores_bm = scores_bkk.masked_fill(~allowed_bkk, IMPOSSIBLE).flatten(1)
     order_bn = scores_bm.argsort(dim=1, descending=True, stable=True)[:, :n_best]
-    return _padded(
+    return padded(
         starts_bk.gather(1, order_bn // lasts_bk.shape[1]),
         lasts_bk.gather(1, order_bn % lasts_bk.shape[1]),
         scores_bm.gather(1, order_bn),
@@ -172,7 +172,8 @@ def top_k_search(
     )
 
 
-def _check_sizes(n_best: int, max_answer_length: int) -> None:
+def check_sizes(n_best: int, max_answer_length: int) -> None:
+    """Refuse sizes that leave nothing to search."""
     for name, size in (("n_best", n_best), ("max_answer_length", max_answer_length)):
         if size < 1:
             raise InputError(f"Expected `{name}` to be at least 1; got {size}.")
@@ -191,12 +192,15 @@ def _first_largest(values_bm: Tensor, count: int) -> Tensor:
     return chosen_bm.nonzero()[:, 1].view(rows, count)
 
 
-def _padded(start_bn: Tensor, last_bn: Tensor, score_bn: Tensor, n_best: int) -> BestSpans:
+def padded(start_bn: Tensor, last_bn: Tensor, score_bn: Tensor, n_best: int) -> BestSpans:
     """Fill up to ``n_best`` columns; impossible spans stand at token 0 with a score of -inf."""
-    missing = (0, n_best - score_bn.shape[1])
     found_bn = score_bn > IMPOSSIBLE
+    start_bn, last_bn = start_bn * found_bn, last_bn * found_bn
+    missing = n_best - score_bn.shape[1]
+    if missing == 0:
+        return BestSpans(start_bn, last_bn, score_bn)
     return BestSpans(
-        F.pad(start_bn * found_bn, missing),
-        F.pad(last_bn * found_bn, missing),
-        F.pad(score_bn, missing, value=IMPOSSIBLE),
+        F.pad(start_bn, (0, missing)),
+        F.pad(last_bn, (0, missing)),
+        F.pad(score_bn, (0, missing), value=IMPOSSIBLE),
     )

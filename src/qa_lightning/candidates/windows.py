@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qa_lightning.candidates.band import band_spans, clean, log_sum_exp
 from qa_lightning.candidates.search import (
     IMPOSSIBLE,
+    check_sizes,
     clean_logits,
     exact_search,
+    padded,
     top_k_search,
 )
 from qa_lightning.errors import InputError
@@ -88,31 +91,85 @@ def window_candidates(
         raise InputError(f"Expected `search` out of {', '.join(SEARCHES)}; got {search!r}.")
     if start_logits_bl.numel() == 0:
         return TokenCandidates.empty(n_best, start_logits_bl.device)
-    logits_2bl = clean_logits(start_logits_bl, end_logits_bl)
-    _mask_padding(logits_2bl, attention_mask_bl)
-    at_cls_2b1 = logits_2bl.gather(2, cls_positions_b.expand(2, -1)[:, :, None])
-    log_normalizer_2b = logits_2bl.logsumexp(dim=2)
-    find = exact_search if search == "exact" else top_k_search
-    spans = find(logits_2bl, context_mask_bl, n_best=n_best, max_answer_length=max_answer_length)
-    first_context_token_b1 = _first_set(context_mask_bl)
-    found_bn = spans.score_bn > IMPOSSIBLE
+    reduce = _reduce_on_cpu if start_logits_bl.is_cpu and search == "exact" else _reduce
+    start_bn, last_bn, score_bn, null_score_b, log_normalizer_b = reduce(
+        start_logits_bl,
+        end_logits_bl,
+        Masks(context_mask_bl, attention_mask_bl, cls_positions_b),
+        n_best=n_best,
+        max_answer_length=max_answer_length,
+        search=search,
+    )
+    # Tokens count from the first context token; what is no span stands at 0.
+    shift_bn = _first_set(context_mask_bl) * (score_bn > IMPOSSIBLE)
     return TokenCandidates(
         feature_index_b=feature_index_b.long(),
-        start_token_bn=((spans.start_token_bn - first_context_token_b1) * found_bn).int(),
-        last_token_bn=((spans.last_token_bn - first_context_token_b1) * found_bn).int(),
-        score_bn=spans.score_bn,
-        null_score_b=at_cls_2b1.sum(dim=0).squeeze(1),
-        log_normalizer_b=log_normalizer_2b.sum(dim=0),
+        start_token_bn=(start_bn - shift_bn).int(),
+        last_token_bn=(last_bn - shift_bn).int(),
+        score_bn=score_bn,
+        null_score_b=null_score_b,
+        log_normalizer_b=log_normalizer_b,
     )
 
 
-def _mask_padding(logits_2bl: Tensor, attention_mask_bl: Tensor) -> None:
-    """Set padding to ``-inf``, in place."""
-    if not attention_mask_bl.is_cpu:
-        logits_2bl.masked_fill_(attention_mask_bl == 0, IMPOSSIBLE)
-    elif not attention_mask_bl.numpy().all():  # torch's masks on the CPU are not vectorised
-        bias_bl = np.where(attention_mask_bl.numpy(), np.float32(0), np.float32(IMPOSSIBLE))
-        logits_2bl += torch.from_numpy(bias_bl)
+class Masks(NamedTuple):
+    """Hold what says where things are in a batch; see :func:`window_candidates`."""
+
+    context_mask_bl: Tensor
+    attention_mask_bl: Tensor
+    cls_positions_b: Tensor
+
+
+Reduced = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""First token, last token and score of the spans (bn), null score and log normalizer (b)."""
+
+
+def _reduce(
+    start_logits_bl: Tensor,
+    end_logits_bl: Tensor,
+    masks: Masks,
+    *,
+    n_best: int,
+    max_answer_length: int,
+    search: str,
+) -> Reduced:
+    """Reduce logits with torch, on their device."""
+    logits_2bl = clean_logits(start_logits_bl, end_logits_bl)
+    logits_2bl.masked_fill_(masks.attention_mask_bl == 0, IMPOSSIBLE)
+    null_2b1 = logits_2bl.gather(2, masks.cls_positions_b.expand(2, -1)[:, :, None])
+    find = exact_search if search == "exact" else top_k_search
+    spans = find(
+        logits_2bl, masks.context_mask_bl, n_best=n_best, max_answer_length=max_answer_length
+    )
+    return (*spans, null_2b1.sum(dim=0).squeeze(1), logits_2bl.logsumexp(dim=2).sum(dim=0))
+
+
+def _reduce_on_cpu(
+    start_logits_bl: Tensor,
+    end_logits_bl: Tensor,
+    masks: Masks,
+    *,
+    n_best: int,
+    max_answer_length: int,
+    search: str,
+) -> Reduced:
+    """Reduce logits with numpy: half the time of :func:`_reduce` on the CPU."""
+    check_sizes(n_best, max_answer_length)
+    attention_bl = masks.attention_mask_bl.numpy()
+    start_bl, end_bl = (
+        clean(x.detach().float().numpy(), attention_bl) for x in (start_logits_bl, end_logits_bl)
+    )
+    n_lengths = min(max_answer_length, start_bl.shape[1])
+    starts_bn, lasts_bn, scores_bn = map(
+        torch.from_numpy,
+        band_spans(start_bl, end_bl, masks.context_mask_bl.numpy(), n_best, n_lengths),
+    )
+    at_cls = np.arange(len(start_bl)), masks.cls_positions_b.numpy()
+    return (
+        *padded(starts_bn, lasts_bn, scores_bn, n_best),
+        torch.from_numpy(start_bl[at_cls] + end_bl[at_cls]),
+        torch.from_numpy(log_sum_exp(start_bl) + log_sum_exp(end_bl)),
+    )
 
 
 def _first_set(mask_bl: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def checkpoint_folder(config: Namespace) -> Path:
     """Return the folder of a run's checkpoints."""
     configured = config.get("checkpoint.dirpath")
     root = config.get("trainer.default_root_dir") or "."
-    return Path(configured) if configured else Path(root) / "checkpoints"
+    return Path(configured).expanduser() if configured else Path(root) / "checkpoints"
 
 
 def _found_in(folder: Path, command: str) -> str:

@@ -10,8 +10,9 @@ from qa_lightning.demo.facts import Attribute, Kind
 from qa_lightning.demo.grammar import Noun
 from qa_lightning.demo.values import Draw, company, person, river, value_of, work
 
-DOCUMENTS = {"train": 900, "validation": 25, "test": 50}
-QUESTIONS_PER_DOCUMENT = 8
+DOCUMENTS = {"train": 1_800, "validation": 25, "test": 50}
+# Many documents with few questions each: names seen again and again are learned by heart.
+QUESTIONS_PER_DOCUMENT = {"train": 4, "validation": 8, "test": 8}
 ENTITIES_PER_DOCUMENT = 7
 FACTS_PER_ENTITY = (3, 3, 4, 5)
 SURNAME_SHARE = 0.4  # of a person's facts after the first
@@ -87,7 +88,9 @@ def demo_questions(split: str, *, seed: int = 0) -> Iterator[Row]:
     for number, document in enumerate(demo_documents(split, seed=seed)):
         # A generator of its own: the questions of a document depend on no other document.
         rng = random.Random(f"qa_lightning demo {seed} {split} {number}")
-        for position, fact in enumerate(rng.sample(document.askable(), QUESTIONS_PER_DOCUMENT)):
+        for position, fact in enumerate(
+            rng.sample(document.askable(), QUESTIONS_PER_DOCUMENT[split])
+        ):
             question = rng.choice(fact.attribute.questions).format_map(fact.entity.forms())
             yield Row(
                 id=f"demo-{split}-{number:04d}-{position}",
@@ -135,15 +138,20 @@ def _told(
 ) -> tuple[str, Fact]:
     """Return a sentence that tells an attribute, and the fact with its place in the sentence.
 
-    A paragraph opens with its entity, never with an answer.
+    No paragraph opens with an answer: its first token would be unlike those behind a blank.
     """
     answer = value_of(attribute.value, draw, entity.gender)
-    slots = {f"{form}_x": text for form, text in replace(answer, text=_ANSWER).forms().items()}
     wordings = [text for text in attribute.statements if not (opening and text.startswith("{x}"))]
     wording = draw.rng.choice(wordings)
-    sentence = wording.format_map(mention.forms() | slots | {"x": _ANSWER})
+    sentence = wording.format_map(mention.forms() | _answer_slots(answer))
     fact = Fact(entity, attribute, answer.text, sentence.index(_ANSWER))
     return sentence.replace(_ANSWER, answer.text), fact
+
+
+def _answer_slots(answer: Noun) -> dict[str, str]:
+    """Return what stands for the answer in a wording: a mark, after a preposition or alone."""
+    forms = Noun(_ANSWER, answer.gender, answer.article).forms()
+    return {"x": _ANSWER, "no_x": forms["no"], "do_x": forms["do"]}
 
 
 def _distractor(draw: Draw) -> str:

@@ -8,9 +8,9 @@ article or preposition, ``{g}`` for its gender's ending, ``{x}`` for the answer,
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attribute:
-    """Hold one thing that can be told and asked of an entity.
+    """Hold one thing that can be told and asked of an entity; equal to itself alone.
 
     Attributes:
         value: the kind of its answer, as `values.value_of` knows it.

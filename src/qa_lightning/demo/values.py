@@ -8,6 +8,8 @@ from itertools import product
 from qa_lightning.demo import words
 from qa_lightning.demo.grammar import Noun, may_use
 
+_GENDERS = dict(words.FIRST_NAMES)
+
 
 @cache
 def _pool(name: str, split: str) -> tuple[tuple[str, ...], ...]:
@@ -68,9 +70,8 @@ class Draw:
 
 def person(draw: Draw) -> Noun:
     """Draw a first name, new in the document, and a surname, new in the split."""
-    genders = dict(words.FIRST_NAMES)
-    first = draw.fresh(lambda: draw.rng.choice(tuple(genders)), letters=4)
-    return Noun(f"{first} {draw.name('SURNAME')}", genders[first], article=False)
+    first = draw.fresh(lambda: draw.rng.choice(words.FIRST_NAMES)[0], letters=4)
+    return Noun(f"{first} {draw.name('SURNAME')}", _GENDERS[first], article=False)
 
 
 def _saint(name: str, gender: str) -> str:
