@@ -164,11 +164,6 @@ def candidates_of(
     )
 
 
-def joined(batches: list[TokenCandidates]) -> TokenCandidates:
-    """Return the candidates of all batches."""
-    return TokenCandidates(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
-
-
 def ours(
     case: Case,
     examples: datasets.Dataset,
@@ -182,7 +177,7 @@ def ours(
         candidates_of(*logits[:, first : first + case.batch], first, masks)
         for first in range(0, case.windows, case.batch)
     ]
-    windows = to_characters(joined(batches), features)
+    windows = to_characters(TokenCandidates.concatenate(batches), features)
     answers = select_answers(
         windows,
         example_index_w=example_index_w[windows.feature_index_w],
@@ -237,8 +232,10 @@ def memory(windows: int = 20_000, tokens: int = 4_096, batch: int = 8) -> None:
         began, peak, batches = time.perf_counter(), before, []
         for first in range(0, windows, batch):
             batches.append(candidates_of(*torch.randn(2, batch, tokens), first, masks))
+            if len(batches) == 100:  # else the heap falls to pieces; see `concatenate`
+                batches = [TokenCandidates.concatenate(batches)]
             peak = max(peak, anonymous_memory())
-        kept = to_characters(joined(batches), features)
+        kept = to_characters(TokenCandidates.concatenate(batches), features)
         peak = max(peak, anonymous_memory())
         answers = select_answers(kept, example_index_w=example_index_w, examples=examples)
         peak = max(peak, anonymous_memory())

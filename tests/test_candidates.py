@@ -224,6 +224,9 @@ def test_a_window_is_a_few_hundred_bytes_typed_even_when_there_is_none():
         assert part.shape[1:] == nothing.shape[1:]
         assert len(nothing) == 0
     assert sum(part[:1].numel() * part.element_size() for part in kept) == 12 * 20 + 16
+    joined = TokenCandidates.concatenate([empty, kept, kept, empty])
+    assert joined.feature_index_b.tolist() == [7, 4, 7, 4]
+    assert torch.equal(joined.score_bn[2:], kept.score_bn)
     no_rows = torch.zeros(0, 9)
     assert len(windows_of_no_rows(no_rows).feature_index_b) == 0
 

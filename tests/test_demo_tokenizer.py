@@ -50,14 +50,6 @@ def test_any_text_survives(tokenizer, text):
     assert max(end for _, end in encoding["offset_mapping"]) <= len(text)
 
 
-def test_numbers_are_read_digit_by_digit(tokenizer):
-    tokens = tokenizer.tokenize("Em 1931, 34,7% de 1.204.")
-    assert [token.lstrip("Ġ") for token in tokens] == [
-        "Em", "1", "9", "3", "1", ",", "3", "4", ",", "7", "%", "de", "1", ".", "2", "0", "4",
-        ".",
-    ]  # fmt: skip
-
-
 def test_documents_take_several_windows(tokenizer):
     lengths = [
         len(tokenizer(document.context, add_special_tokens=False)["input_ids"])

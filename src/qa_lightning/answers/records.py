@@ -71,7 +71,8 @@ class AnswerList(Sequence[Answer]):
             return tuple(self[at] for at in range(*place.indices(len(self))))
         text = self._texts[place]
         at = self._first + place % len(self)
-        return Answer(text, *(column.item(at) for column in self._columns))
+        starts, ends, scores, confidences = self._columns
+        return Answer(text, starts.item(at), ends.item(at), scores.item(at), confidences.item(at))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)

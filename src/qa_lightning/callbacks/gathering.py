@@ -13,6 +13,9 @@ NO_LOSS = float("nan")
 """The loss of a window that has no label."""
 
 
+_JOINED_PARTS = 100
+
+
 class GatheredWindows(NamedTuple):
     """Hold the windows of all processes, replicas of the sampler included.
 
@@ -33,11 +36,12 @@ class WindowStore(Metric):
     """
 
     full_state_update = False
+    _names = (*TokenCandidates._fields, "loss_b")
 
     def __init__(self, n_best: int) -> None:
         super().__init__()
         self.n_best = n_best
-        for name in (*TokenCandidates._fields, "loss_b"):
+        for name in self._names:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def begin(self, device: torch.device) -> None:
@@ -52,6 +56,14 @@ class WindowStore(Metric):
         for name, tensor in zip(TokenCandidates._fields, candidates, strict=True):
             getattr(self, name).append(tensor)
         self.loss_b.append(loss_b.float())  # type: ignore[operator, union-attr]
+        if len(self.loss_b) >= _JOINED_PARTS:  # type: ignore[arg-type]
+            self._join()
+
+    def _join(self) -> None:
+        # Many small tensors between the batches' large ones leave the heap in pieces: ten times
+        # the memory of what they hold.
+        for name in self._names:
+            setattr(self, name, [dim_zero_cat(getattr(self, name))])
 
     def compute(self) -> list[Tensor]:
         """Return the states of all processes, on the CPU."""

@@ -4,6 +4,7 @@ Axes: ``b`` windows in the batch, ``l`` tokens, ``m`` columns of a search, ``d``
 one, ``k`` chosen positions, ``n`` best spans of a window, ``w`` windows of the whole data set.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -57,6 +58,15 @@ class TokenCandidates(NamedTuple):
             null_score_b=scores,
             log_normalizer_b=scores.clone(),
         )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the windows of all parts, in their order.
+
+        Thousands of small tensors kept between the large ones of each batch leave the heap in
+        pieces (600 MB after 20,000 windows of 4,096 tokens): join them every hundred batches.
+        """
+        return cls(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def window_candidates(

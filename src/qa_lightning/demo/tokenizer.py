@@ -3,7 +3,7 @@
 from functools import cache
 from itertools import islice
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from qa_lightning.demo.documents import demo_questions
@@ -33,10 +33,7 @@ def demo_tokenizer(*, seed: int = 0) -> PreTrainedTokenizerFast:
         seed: the seed of the documents.
     """
     bpe = Tokenizer(models.BPE())
-    # Digit by digit: where a number ends is then plain, for numbers never seen too.
-    digits = pre_tokenizers.Split(Regex(r" ?\d"), behavior="isolated")
-    bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_of_words])
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY_SIZE,
