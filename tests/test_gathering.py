@@ -26,7 +26,7 @@ def test_many_batches_are_joined_in_order_and_memory_holds_few_tensors() -> None
         windows = batch(2 * number, 2, 3)
         store.update(windows, windows.null_score_b)
     assert len(store.feature_index_b) < 100
-    gathered = store.compute()
+    gathered = store.gathered()
     expected = batch(0, 500, 3)
     for found, wanted in zip(gathered.candidates, expected, strict=True):
         assert torch.equal(found, wanted)
@@ -39,8 +39,8 @@ def test_a_new_pass_forgets_the_one_before() -> None:
     for _ in range(2):
         store.begin(torch.device("cpu"))
         store.update(batch(0, 4, 3), torch.zeros(4))
-        assert len(store.compute().loss_b) == 4
+        assert len(store.gathered().loss_b) == 4
     store.begin(torch.device("cpu"))
-    gathered = store.compute()
+    gathered = store.gathered()
     assert gathered.candidates.start_token_bn.shape == (0, 3)
     assert gathered.candidates.start_token_bn.dtype == torch.int32

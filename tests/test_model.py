@@ -100,7 +100,7 @@ def test_a_checkpoints_own_weights_in_float32_and_training_mode(tmp_path: Path) 
 def test_dropout_is_active_in_the_training_step() -> None:
     module = built()
     module.log = lambda *_, **__: None
-    losses = {float(module.training_step(batch(), 0)) for _ in range(3)}
+    losses = {module.training_step(batch(), 0).item() for _ in range(3)}
     assert len(losses) == 3
     module.eval()
     losses = {float(module.validation_step(batch(), 0)["loss_b"].sum()) for _ in range(3)}

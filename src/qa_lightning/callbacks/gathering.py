@@ -67,8 +67,7 @@ class WindowStore(Metric):
 
     def compute(self) -> list[Tensor]:
         """Return the states of all processes, on the CPU."""
-        names = (*TokenCandidates._fields, "loss_b")
-        return [dim_zero_cat(getattr(self, name)).cpu() for name in names]
+        return [dim_zero_cat(getattr(self, name)).cpu() for name in self._names]
 
     def gathered(self) -> GatheredWindows:
         """Return the windows of all processes, on the CPU.
