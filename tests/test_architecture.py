@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "features": {"examples"},
     "initialization": set(),
     "languages": set(),
+    "longify": set(),
     "model": {"attention", "initialization", "objectives"},
     "normalization": set(),
     "objectives": set(),

@@ -121,7 +121,8 @@ class QAModule(LightningModule):
             if config.model_type != "longformer":
                 raise InputError(
                     f"Expected `model.model_name_or_path` to be a Longformer; {name!r} is a "
-                    f"{config.model_type!r} model. Turn it into a Longformer first."
+                    f"{config.model_type!r} model. Turn it into one: "
+                    f"`qa-lightning longify {name} --output DIR`."
                 )
             return LongformerForQuestionAnswering.from_pretrained(
                 name, revision=revision, dtype=torch.float32

@@ -19,9 +19,10 @@ TRAINING = {
     "predict": "answer questions that have no gold answers",
 }
 COMMANDS = {
+    "audit": "check where answers stand in their documents, and repair them",
     "answer": "answer questions from a document, at once",
     "export": "write a checkpoint as a folder that transformers loads",
-    "audit": "check where answers stand in their documents, and repair them",
+    "longify": "turn a BERT or RoBERTa checkpoint into a Longformer",
 }
 
 
