@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa_lightning.alignment import STATUSES, AlignedSpan, locate_answer
+from qa_lightning.alignment import DEFAULT_THRESHOLD, STATUSES, AlignedSpan, locate_answer
 from qa_lightning.alignment.occurrences import is_whole
 
 VOCABULARY = (
@@ -141,6 +141,45 @@ def test_whole_words_go_before_parts_of_words():
     found = locate(context, "Qual casa caiu?", "esta", context.index("esta"))
     assert found.start_char == context.index("esta casa")
     assert found.occurrence_changed
+
+
+@pytest.mark.parametrize(
+    ("language", "context", "answer"),
+    [
+        ("zh", "埃菲尔铁塔于1889年在巴黎建造。", "巴黎"),
+        ("zh", "埃菲尔铁塔于1889年在巴黎建造。", "1889"),
+        ("en", "หอไอเฟลอยู่ในปารีสวันนี้", "ปารีส"),
+    ],
+)
+def test_scripts_without_spaces_have_no_inside_of_words(language, context, answer):
+    start = context.index(answer)
+    found = locate_answer(context, "?", answer, start, language=language)
+    assert found[:3] == (start, start + len(answer), "exact")
+    assert found.confidence > 0.9
+
+
+def test_an_inflected_form_that_fits_the_question_stays():
+    context = "Os ursos pardos vivem no norte do parque. Na bandeira está um urso."
+    question = "Que animais vivem no norte do parque?"
+    assert locate(context, question, "urso", 3)[:3] == (3, 7, "exact")
+    assert locate(context, "O que está na bandeira?", "urso", 3).start_char == 62
+
+
+def test_a_chosen_place_inside_a_word_is_kept():
+    context = "Turmbau: der Bauturm steht. Der Eiffelturm ist hoch, der turm auch."
+    start = context.index("turm ist")
+    found = locate_answer(context, "Was?", "turm", start, language="de")
+    assert found[:3] == (start, start + 4, "exact")
+    later = locate_answer("F1: Auto F1.", "Was?", "1", 10, language="de")
+    assert (later.start_char, later.status, later.inside_word) == (10, "exact", True)
+    assert later.confidence >= DEFAULT_THRESHOLD
+
+
+def test_answers_of_many_sentences_are_found():
+    sentences = [f"Nome{n} foi erguida na cidade de Lugar{n}." for n in range(9)]
+    context = " ".join(["Antes de tudo.", *sentences, "Depois de tudo."])
+    answer = " ".join(sentences).replace("erguida", "Erguida")
+    assert found_text(context, "O que se conta?", answer) == " ".join(sentences)[:-1]
 
 
 def test_numbers_inside_numbers_are_not_trusted():

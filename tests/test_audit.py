@@ -151,7 +151,8 @@ def test_files_are_whole_or_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--threshold", "2"), "from 0 to 1"),
+        (("--threshold", "2"), "--threshold.*from 0 to 1"),
+        (("--repaired", "data.jsonl"), "end in .json"),
         (("--language", "xx"), "'xx'"),
         (("--show", "-1"), "--show"),
         (("--num_proc", "0"), "--num_proc"),
@@ -160,6 +161,21 @@ def test_files_are_whole_or_not_there(tmp_path):
 def test_mistakes_are_told(squad, arguments, message):
     with pytest.raises(InputError, match=message):
         audit(squad, *arguments)
+
+
+@pytest.mark.parametrize("option", ["--output", "--repaired", "--html"])
+def test_the_source_is_never_written_over(squad, tmp_path, option):
+    before = squad.read_bytes()
+    with pytest.raises(InputError, match=f"{option}.*is the source"):
+        audit(squad, option, tmp_path / "elsewhere" / ".." / squad.name)
+    assert squad.read_bytes() == before
+
+
+def test_two_files_at_one_place_are_refused(squad, tmp_path):
+    place = tmp_path / "both.json"
+    with pytest.raises(InputError, match=r"--repaired.*that of `--output`"):
+        audit(squad, "--output", place, "--repaired", place)
+    assert not place.exists()
 
 
 def test_a_place_that_cannot_be_written_is_told(squad, tmp_path):

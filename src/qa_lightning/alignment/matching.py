@@ -65,6 +65,7 @@ class Matcher:
         only_form = all(word.is_function for word in answer)
         self.weights = [1.0 if only_form else word.weight for word in answer]
         self._commas = sum("," in word.gap for word in answer)
+        self._sentences = sum(word.opens_sentence for word in answer)
         self._similar = [self._places(word) for word in answer]
 
     def _places(self, word: Word) -> dict[int, float]:
@@ -121,7 +122,8 @@ class Matcher:
         gained += _SUBSTITUTE * max(substituted, 0)
         whole = sum(self.weights) + sum(word.weight for word in words)
         sentence_of = self.context.sentence_of
-        sentences = sentence_of[end_word - 1] - sentence_of[start_word]
+        crossed = sentence_of[end_word - 1] - sentence_of[start_word]
+        sentences = max(crossed - self._sentences, 0)
         commas = sum("," in word.gap for word in words[1:])
         surplus = max(commas - self._commas, 0)
         order = [match.context_word for match in matches]

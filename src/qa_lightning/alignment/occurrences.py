@@ -24,6 +24,11 @@ _CLEAR_SUPPORT: Final = 0.35
 _SLIGHT_LEAD: Final = 0.05
 _LONGEST_INFLECTION: Final = 2
 _ORDINAL_MARKS: Final = "ºª"
+# Thai to Burmese, Khmer, kana, Han: scripts that write no space between words.
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
 
 
 class _Place(NamedTuple):
@@ -48,8 +53,10 @@ def _starts(context: str, text: str) -> Iterator[int]:
 
 
 def _cuts(context: str, place: int) -> bool:
-    """Tell whether a position lies inside a word or number."""
+    """Tell whether a position lies inside a word or number, as far as spaces tell."""
     if not 0 < place < len(context) or context[place] in _ORDINAL_MARKS:
+        return False
+    if _UNSPACED.search(context, place - 1, place + 1):
         return False
     return context[place - 1].isalnum() and context[place].isalnum()
 
@@ -117,25 +124,33 @@ def check_exact(
     if _opens_in_contraction(context, start_char, end_char, lexicon_of(language)):
         return AlignedSpan(start_char, end_char, "exact", _ONE_OF_SEVERAL)
     given_is_whole = is_whole(context, start_char, end_char)
-    is_only = first == start_char and context.find(text, first + 1) < 0
-    if given_is_whole and (is_only or first != start_char):
-        confidence = _SURE if is_only else _ONE_OF_SEVERAL
-        return AlignedSpan(start_char, end_char, "exact", confidence)
+    is_only = context.find(text, first + 1) < 0
+    if first != start_char:  # no search's first hit: somebody chose this place
+        confidence = _ONE_OF_SEVERAL if given_is_whole else _DOUBTFUL
+        return AlignedSpan(
+            start_char, end_char, "exact", confidence, inside_word=not given_is_whole
+        )
+    if given_is_whole and is_only:
+        return AlignedSpan(start_char, end_char, "exact", _SURE)
     places = _places(context, question, text, language)
     given = next(place for place in places if place.start_char == start_char)
     whole = [place for place in places if place.is_whole]
     best = max(whole or [given], key=lambda place: (place.support, -place.start_char))
-    if _is_clearly_better(best, given):
+    is_inflected = _is_inflected(context, start_char, end_char)
+    if _is_clearly_better(best, given, is_inflected=is_inflected):
         end_char = best.start_char + len(text)
         return AlignedSpan(best.start_char, end_char, "moved", _CHANGED, occurrence_changed=True)
     return _kept(context, text, given, best)
 
 
-def _is_clearly_better(best: _Place, given: _Place) -> bool:
+def _is_clearly_better(best: _Place, given: _Place, *, is_inflected: bool) -> bool:
+    """Tell whether another place is to be taken; an inflected form is one that may be meant."""
     if best.start_char == given.start_char:
         return False
     lead = best.support - given.support
-    return not given.is_whole or (lead >= _CLEAR_LEAD and best.support >= _CLEAR_SUPPORT)
+    if given.is_whole:
+        return lead >= _CLEAR_LEAD and best.support >= _CLEAR_SUPPORT
+    return not is_inflected or lead >= 0.0
 
 
 def _kept(context: str, text: str, given: _Place, best: _Place) -> AlignedSpan:

@@ -17,7 +17,7 @@ class AlignedSpan(NamedTuple):
         confidence: estimated probability, 0 to 1, that the span is the answer's right place.
         occurrence_changed: the text stood at ``answer_start``, but another occurrence fits the
             question clearly better.
-        inside_word: the text stands in the context only inside a larger word or number.
+        inside_word: the span begins or ends inside a larger word or number.
     """
 
     start_char: int | None
@@ -46,7 +46,7 @@ class AlignmentAudit:
         repaired: trusted answers whose text does not stand at ``answer_start``, or stands there
             and was moved to a better occurrence.
         changed_occurrences: answers moved from ``answer_start`` to another occurrence.
-        inside_words: answers whose text stands only inside larger words.
+        inside_words: answers that were left inside larger words.
         without_span: examples with answers but without a trusted span.
         dropped: examples left out because of that.
         ceilings: the best official scores (0 to 100) that any extractive model can reach, by

@@ -1,6 +1,7 @@
 """``audit``: check where the answers of a data set stand, and repair them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonargparse
@@ -81,11 +82,27 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
 
 def _check(cfg: jsonargparse.Namespace) -> None:
-    """Check the numbers; where files cannot be written, their writer says so."""
+    """Check the numbers, and that no file is written over another or over the source."""
     for name, least in (("show", 0), ("max_answer_length", 1), ("num_proc", 1)):
         value = cfg[name]
         if value is not None and value < least:
             raise InputError(f"`--{name}` must be at least {least}. Got {value}.")
+    if cfg.threshold is not None and not 0.0 <= cfg.threshold <= 1.0:
+        raise InputError(f"`--threshold` must be a number from 0 to 1. Got {cfg.threshold}.")
+    if cfg.repaired and Path(cfg.repaired).suffix.lower() != ".json":
+        raise InputError(
+            f"`--repaired` writes SQuAD JSON and its name must end in .json. Got {cfg.repaired!r}."
+        )
+    taken = {Path(cfg.source).resolve(): "the source"}
+    for name in ("output", "repaired", "html"):
+        place = Path(cfg[name]).resolve() if cfg[name] else None
+        if place in taken:
+            raise InputError(
+                f"Expected a place of its own for `--{name}`; got {cfg[name]!r}, which is "
+                f"{taken[place]}. Name another file."
+            )
+        if place is not None:
+            taken[place] = f"that of `--{name}`"
 
 
 def _examples(cfg: jsonargparse.Namespace) -> "Dataset":
