@@ -229,6 +229,17 @@ def test_a_curve_is_drawn_where_its_points_are() -> None:
     assert above < below
 
 
+def test_the_longest_name_of_a_part_is_drawn_whole() -> None:
+    name = "answer_position second quarter (10570)"
+    drawing = draw(Bars("Parts of the data", "F1", ((name, 100.0),)))
+    (label,) = [each for each in drawing.shapes if isinstance(each, Label) and each.text == name]
+    (value,) = [each for each in drawing.shapes if getattr(each, "text", "") == "100.0"]
+    width = 12 * 0.56  # of a character of a sans-serif font, on average
+    assert label.anchor == "end"
+    assert label.x - width * len(name) >= 0
+    assert value.x + width * len(value.text) <= WIDTH
+
+
 def test_slices_become_a_table_and_bars() -> None:
     assert slice_table(SLICES).rows == (("windows", "1-2", 7, 40.0, 50.0),)
     assert slice_chart(SLICES).bars == (("windows 1-2 (7)", 50.0),)

@@ -96,7 +96,7 @@ def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.front_door
 @pytest.mark.xdist_group("front_door")
-def test_the_users_own_bar_and_none_at_all_are_respected(small: Path) -> None:
+def test_the_users_own_bar_is_respected(small: Path) -> None:
     own = ("--trainer.enable_progress_bar", "true", "--trainer.callbacks+=TQDMProgressBar")
-    assert "val/f1" not in run("fit", "--config", small, *own).replace("val/f1=", "")
-    assert run("fit", "--config", small) == ""
+    output = run("fit", "--config", small, "--trainer.limit_train_batches", 1, *own)
+    assert "val/f1" not in output.replace("val/f1=", "")

@@ -4,14 +4,20 @@ import csv
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from lightning.pytorch.trainer.states import TrainerFn
 
+from qa_lightning.callbacks import RunTracking
+from qa_lightning.callbacks.tracking import last_step
+from qa_lightning.trackers import FileTracker
 from running import (
     NETWORK,
     read_checkpoint,
@@ -198,10 +204,11 @@ def test_resuming_continues_the_same_run_and_a_new_fit_does_not(
     (path,) = run_files(tmp_path)
     resumed = read_run(path)
     assert resumed.id == tracked.wandb.id
-    assert all(row["trainer/global_step"] >= steps for row in resumed.history[1:])
+    assert all(row["trainer/global_step"] >= steps - 1 for row in resumed.history)
     assert read_yaml(tmp_path / "config.yaml")["trainer"]["logger"]["init_args"]["id"] is None
 
-    run(*common, "--trainer.default_root_dir", tmp_path / "new", "--trainer.max_epochs", 1)
+    short = ("--trainer.max_steps", 1, "--trainer.limit_val_batches", 0)
+    run(*common, "--trainer.default_root_dir", tmp_path / "new", *short)
     (path,) = run_files(tmp_path / "new")
     assert read_run(path).id != tracked.wandb.id
 
@@ -210,17 +217,15 @@ def test_tensorboard_has_the_same_content(small_files: dict[str, Path], tmp_path
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = write_yaml(tmp_path / "config.yaml", settings(tmp_path, small_files))
-    run(
-        "fit",
-        "--config",
-        config,
-        "--trainer.logger",
-        "TensorBoardLogger",
-        "--trainer.logger.save_dir",
-        tmp_path / "run",
+    place = ("--trainer.logger.save_dir", tmp_path / "run")
+    command = ("--config", config, "--trainer.logger", "TensorBoardLogger", *place)
+    run("fit", *command)
+    run("validate", *command, "--ckpt_path", "last")
+    paths = sorted((tmp_path / "run").rglob("events.out.tfevents.*"))
+    sizes = {"tensors": 0, "images": 0}
+    events, validated = (
+        EventAccumulator(str(path), size_guidance=sizes).Reload() for path in paths
     )
-    (folder,) = {path.parent for path in (tmp_path / "run").rglob("events.out.tfevents.*")}
-    events = EventAccumulator(str(folder), size_guidance={"tensors": 0, "images": 0}).Reload()
     tags = events.Tags()
     assert {"config/text_summary", "val/answers/text_summary"} <= set(tags["tensors"])
     assert set(tags["images"]) == {
@@ -229,7 +234,11 @@ def test_tensorboard_has_the_same_content(small_files: dict[str, Path], tmp_path
     }
     steps = {key: [each.step for each in events.Scalars(key)] for key in tags["scalars"]}
     assert [each.step for each in events.Tensors("val/answers/text_summary")] == steps["val/f1"]
+    assert steps["val/f1"] == [4, 9]
     assert "label/trusted_share" in steps
+    # `validate` numbers its figures and tables by the checkpoint's last step, not by 0.
+    assert [each.step for each in validated.Scalars("val/f1")] == [9]
+    assert [each.step for each in validated.Tensors("val/answers/text_summary")] == [9]
     assert not (tmp_path / "run" / "reports").exists()
 
 
@@ -241,7 +250,7 @@ def without_logger(small_files: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def test_without_a_tracker_there_are_files(without_logger: Path, tmp_path: Path) -> None:
-    run("fit", "--config", without_logger)
+    assert run("fit", "--config", without_logger) == ""  # no bar was wanted: nor are its lines
     folder = tmp_path / "run" / "reports"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
     assert names == {
@@ -254,16 +263,28 @@ def test_without_a_tracker_there_are_files(without_logger: Path, tmp_path: Path)
     assert len(f1) == 2
     assert f1[-1] == scores["f1"]
     assert all(math.isfinite(float(row["value"])) for row in rows)
+    assert len(training_losses(folder)) == 5  # every second of ten steps
 
     fitted = (folder / "fit.json").read_bytes()
-    run("validate", "--config", without_logger, "--ckpt_path", "best")
+    run("validate", "--config", without_logger, "--ckpt_path", "last")
     assert (folder / "fit.json").read_bytes() == fitted
     assert (folder / "validate.json").is_file()
+    steps = [row["step"] for row in csv.DictReader((folder / "val" / "history.csv").open())]
+    assert list(dict.fromkeys(steps)) == ["4", "9"]  # the validated checkpoint's step, not 0
+    assert steps.count("9") > steps.count("4")
+
+
+def training_losses(folder: Path) -> list[float]:
+    rows = list(csv.DictReader((folder / "train" / "history.csv").open()))
+    losses = [row for row in rows if row["name"] == "train/loss"]
+    assert [row["step"] for row in losses] == ["1", "3", "5", "7", "9"]
+    assert {"label/trusted_share", "train/windows_per_second"} <= {row["name"] for row in rows}
+    return [float(row["value"]) for row in losses]
 
 
 @pytest.mark.parametrize("partial", ["--trainer.limit_val_batches=1", "--trainer.fast_dev_run=1"])
 def test_a_partial_pass_is_not_reported(partial: str, without_logger: Path, tmp_path: Path) -> None:
-    run("fit", "--config", without_logger, partial)
+    run("fit", "--config", without_logger, partial, "--trainer.max_epochs", 1)
     assert not (tmp_path / "run" / "reports" / "val").exists()
     assert "fast" not in partial or not (tmp_path / "run" / "reports").exists()
 
@@ -278,6 +299,54 @@ def test_a_checkpoint_knows_its_run(tracked: Tracked) -> None:
     }
 
 
+def test_a_trainer_gets_its_own_count_of_steps_back() -> None:
+    loop = SimpleNamespace(_batches_that_stepped=3)
+    trainer: Any = SimpleNamespace(
+        state=SimpleNamespace(fn="test"), fit_loop=SimpleNamespace(epoch_loop=loop)
+    )
+    model: Any = None
+    tracking = RunTracking()
+    tracking.on_load_checkpoint(trainer, model, {"global_step": 10})
+    assert last_step(trainer) == 9
+    tracking.teardown(trainer, model, "test")
+    assert loop._batches_that_stepped == 3
+
+
+def test_training_is_kept_once_a_step_though_batches_are_accumulated(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(
+        state=SimpleNamespace(fn=TrainerFn.FITTING),
+        datamodule=None,
+        loggers=[],
+        log_every_n_steps=2,
+        global_step=6,
+        callback_metrics={"train/loss": 0.5, "val/f1": 1.0},
+    )
+    model: Any = None
+    tracking = RunTracking()
+    tracking._trackers = {"FileTracker": FileTracker(tmp_path)}
+    tracking.on_train_start(trainer, model)
+    for trainer.global_step in (6, 7, 7, 8, 8, 9):
+        tracking.on_train_batch_end(trainer, model, None, None, 0)
+    lines = (tmp_path / "train" / "history.csv").read_text().splitlines()
+    assert lines == ["step,name,value", "7,train/loss,0.5"]
+
+
+# Two ranks as torchrun starts them, in processes that share the imports: those take the longest.
+TWO_RANKS = """
+import os, sys
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from transformers import LongformerForQuestionAnswering
+import wandb
+import qa_lightning.cli.training
+child = os.fork()
+rank_zero_only.rank = int(not child)
+os.environ["LOCAL_RANK"] = str(int(not child))
+qa_lightning.cli.main(sys.argv[1:])
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
 @pytest.mark.two_process
 def test_two_processes_without_a_key_make_one_offline_run(
     small_files: dict[str, Path], tmp_path: Path
@@ -285,10 +354,15 @@ def test_two_processes_without_a_key_make_one_offline_run(
     given = settings(tmp_path, small_files)
     given["trainer"] |= {"strategy": "ddp", "devices": 2, "max_epochs": 1}
     config = write_yaml(tmp_path / "config.yaml", given)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "tests")}
+    environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    environment |= {"NODE_RANK": "0"}
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "qa_lightning", "fit", "--config", str(config)]
+    command = [sys.executable, "-c", TWO_RANKS, "fit", "--config", str(config)]
     result = subprocess.run(
         [*command, "--config", str(OVERLAY)],
         env=environment,
@@ -296,7 +370,7 @@ def test_two_processes_without_a_key_make_one_offline_run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,  # two processes import everything, on a busy machine
+        timeout=300,  # on a busy machine
     )
     output = result.stdout + result.stderr
     assert result.returncode == 0, output[-4000:]

@@ -3,28 +3,28 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import datasets
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor, nn
 
 from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.callbacks.assessment import Assessment
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
 from qa_lightning.callbacks.tracking_report import (
+    Watched,
     answers_worth_a_look,
     label_figures,
     report_of,
+    watched_tensors,
 )
 from qa_lightning.errors import InputError
 from qa_lightning.reports.tables import MAX_ROWS
 from qa_lightning.trackers import IDENTITIES, Report, Tracker, git_commit, trackers_of, versions
 
 FOLDER = "reports"
-Watched = Literal["gradients", "parameters", "all"]
 _SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
 
@@ -97,12 +97,38 @@ class RunTracking(Callback):
         self._previous: dict[str, dict[str, str]] = {}
         self._scores: dict[int, dict[str, float]] = {}
         self._began_at = 0.0
+        self._trained_steps: int | None = None
+        self._kept_step = 0
 
     # The first of these hooks that is called finds all that `setup` prepares.
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the configuration."""
         self._begin(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Send the figures of the labels, at the step that a resumed run goes on from."""
+        self._kept_step = trainer.global_step
+        train = splits_of(trainer).get("train")
+        if self._trackers and train is not None and train.audit is not None:
+            report = Report("train", last_step(trainer), label_figures(train.audit))
+            for tracker in self._trackers.values():
+                tracker.log_report(report)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Number what ``validate`` and ``test`` log by the checkpoint; Lightning would say 0."""
+        if trainer.state.fn != "fit":
+            loop = trainer.fit_loop.epoch_loop
+            self._trained_steps = loop._batches_that_stepped
+            loop._batches_that_stepped = max(0, checkpoint["global_step"] - 1)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the trainer its own count back: it may train next."""
+        if self._trained_steps is not None:
+            trainer.fit_loop.epoch_loop._batches_that_stepped = self._trained_steps
+            self._trained_steps = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the configuration if nothing has yet, and start the clock."""
@@ -135,6 +161,24 @@ class RunTracking(Callback):
             for tracker in self._trackers.values():
                 tracker.log_histograms(values, step=trainer.global_step)
 
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Keep the figures of training where no logger does."""
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if trainer.loggers or not every or step % every or step == self._kept_step:
+            return
+        self._kept_step = step
+        logged = trainer.callback_metrics.items()
+        figures = {name: float(value) for name, value in logged if name.startswith("train/")}
+        for tracker in self._trackers.values():
+            tracker.log_report(Report("train", last_step(trainer), scores=figures))
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the best checkpoint."""
         best = trainer.checkpoint_callback
@@ -156,12 +200,8 @@ class RunTracking(Callback):
         folder = Path(trainer.default_root_dir) / FOLDER
         self._trackers = trackers_of(trainer.loggers, folder)
         config = {**self.config, "provenance": provenance(trainer)}
-        train = splits_of(trainer).get("train")
         for tracker in self._trackers.values():
             tracker.log_config(config)
-            if train is not None and train.audit is not None:
-                figures = label_figures(train.audit)
-                tracker.log_report(Report("train", last_step(trainer), figures))
 
     def _report(self, trainer: Trainer, stage: str) -> None:
         assessment = _latest(trainer)
@@ -227,7 +267,9 @@ def provenance(trainer: Trainer) -> dict[str, Any]:
 
 def last_step(trainer: Trainer) -> int:
     """Return the number of the last optimizer step, from 0: where Lightning logs a validation."""
-    return max(0, trainer.global_step - 1)
+    if trainer.state.fn == "fit":
+        return max(0, trainer.global_step - 1)
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 def splits_of(trainer: Trainer) -> dict[str, Split]:
@@ -236,17 +278,6 @@ def splits_of(trainer: Trainer) -> dict[str, Split]:
     names = _SPLITS.get(command.value, ()) if command else ()
     data = trainer.datamodule  # type: ignore[attr-defined]
     return {name: data.split(name) for name in names} if data is not None else {}
-
-
-def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor]]:
-    """Return gradients or parameters of the trainable parameters, on the CPU in float32."""
-    found: list[tuple[str, Tensor]] = []
-    for name, parameter in module.named_parameters():
-        if watch != "parameters" and parameter.grad is not None:
-            found.append((f"gradients/{name}", parameter.grad))
-        if watch != "gradients" and parameter.requires_grad:
-            found.append((f"parameters/{name}", parameter))
-    return [(name, value.detach().float().cpu()) for name, value in found]
 
 
 def is_dry(trainer: Trainer) -> bool:

@@ -1,8 +1,10 @@
-"""From an assessment to the report that trackers show: values in, values out."""
+"""From an assessment or a network to what trackers show: values in, values out."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
+from torch import Tensor, nn
 
 from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.callbacks.assessment import Assessment
@@ -17,6 +19,8 @@ from qa_lightning.reports.drawing import Chart
 from qa_lightning.reports.tables import Table, answer_rows, answer_table, slice_table
 from qa_lightning.scores import example_scores
 from qa_lightning.trackers import Report
+
+Watched = Literal["gradients", "parameters", "all"]
 
 
 def report_of(
@@ -93,6 +97,17 @@ def label_figures(audit: AlignmentAudit) -> dict[str, float]:
         **{f"ceiling_{name}": value for name, value in audit.ceilings.items()},
     }
     return {f"label/{name}": float(value) for name, value in figures.items()}
+
+
+def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor]]:
+    """Return gradients or parameters of the trainable parameters, on the CPU in float32."""
+    found: list[tuple[str, Tensor]] = []
+    for name, parameter in module.named_parameters():
+        if watch != "parameters" and parameter.grad is not None:
+            found.append((f"gradients/{name}", parameter.grad))
+        if watch != "gradients" and parameter.requires_grad:
+            found.append((f"parameters/{name}", parameter))
+    return [(name, value.detach().float().cpu()) for name, value in found]
 
 
 def _calibration(assessment: Assessment) -> dict[str, float]:

@@ -84,7 +84,7 @@ def _questions(cfg: jsonargparse.Namespace) -> Iterator[str]:
     while cfg.interactive:
         try:
             question = input("" if cfg.json else "question> ")
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             return
         if question.strip():
             yield question
@@ -102,7 +102,7 @@ def _documents(cfg: jsonargparse.Namespace) -> dict[str, str]:
             "Expected questions on standard input (`--interactive`), so that a document cannot "
             "come from there; got `--document -`. Name a file."
         )
-    return {name: _read(name) for name in cfg.document}
+    return {name: _read(name) for name in dict.fromkeys(cfg.document)}  # input is there once
 
 
 def _read(name: str) -> str:
@@ -136,7 +136,8 @@ def _show(answers: "Answers", names: list[str], texts: list[str]) -> None:
     from rich.text import Text
 
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
-    console.print(Text(answers.question, style="bold"))
+    question = answers.question.encode(errors="replace").decode()  # a terminal's stray bytes
+    console.print(Text(question, style="bold"))
     if not answers.is_answerable:
         share = answers.no_answer_probability
         console.print(Text(f"  no answer ({share:.0%})", style="yellow"))

@@ -42,9 +42,11 @@ def run(cfg: jsonargparse.Namespace) -> None:
     """
     from transformers.utils import logging
 
-    from qa_lightning.exporting import export_checkpoint, push_to_hub
+    from qa_lightning.exporting import check_repository, export_checkpoint, push_to_hub
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if cfg.push_to_hub is not None:
+        check_repository(cfg.push_to_hub)
     folder = export_checkpoint(cfg.checkpoint, cfg.output, scores_file=cfg.scores)
     sys.stdout.write(f"{folder}\n")
     if cfg.push_to_hub is not None:

@@ -35,6 +35,7 @@ from qa_lightning.model import QAModule
 from qa_lightning.trackers import close_loggers, steady_loggers
 
 DEFAULT_SEED = 42
+_NO_NEWS = ("💡", "TPU available", "HPU available", "Loading `train_dataloader`")
 
 
 class QALightningCLI(LightningCLI):
@@ -176,4 +177,4 @@ def _quiet() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(("💡", "TPU available", "HPU available"))
+    return not record.getMessage().startswith(_NO_NEWS)

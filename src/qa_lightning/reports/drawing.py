@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 48, 50
-_BAR_TOP, _BAR_HEIGHT, _BAR_LABEL = 34, 16, 210
+_BAR_TOP, _BAR_HEIGHT, _BAR_LABEL = 34, 16, 266
 _BLACK, _GREY = "#333333", "#bbbbbb"
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2")
 

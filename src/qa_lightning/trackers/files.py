@@ -15,8 +15,9 @@ from qa_lightning.trackers.interface import Config, Report, Tracker
 class FileTracker(Tracker):
     """Write CSV tables and SVG charts into ``<folder>/<stage>/``, the latest evaluation's.
 
-    ``history.csv`` beside them grows by the figures of each evaluation. The configuration of each
-    command stands in ``<folder>/<command>.json``.
+    ``history.csv`` beside them grows by the figures of each evaluation, in ``train`` by those of
+    the labels and of training. The configuration of each command stands in
+    ``<folder>/<command>.json``.
 
     Args:
         folder: made with its parents at the first write.
