@@ -1,6 +1,8 @@
 """What the tests of predict share: a data module as bare as can be, and a run of it."""
 
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +33,12 @@ class Questions(LightningDataModule):
     """Serve rows without answers, as the data module of the package does."""
 
     def __init__(
-        self, rows: list[running.Row], *, num_workers: int = 0, batch_size: int = 5
+        self,
+        rows: list[running.Row],
+        *,
+        num_workers: int = 0,
+        batch_size: int = 5,
+        max_length: int = MAX_LENGTH,
     ) -> None:
         super().__init__()
         columns = [{key: row[key] for key in ("id", "question", "context")} for row in rows]
@@ -39,6 +46,7 @@ class Questions(LightningDataModule):
         self._split = Split(examples, f"{len(rows)} rows")
         self._num_workers = num_workers
         self._batch_size = batch_size
+        self.max_length = max_length
         self.prediction_plan: Any = None
 
     def split(self, name: str) -> Split:
@@ -51,7 +59,7 @@ class Questions(LightningDataModule):
         return prediction_loader(
             self._split.examples,
             tokenizer,
-            settings=SETTINGS,
+            settings=replace(SETTINGS, max_length=self.max_length),
             collator=WindowCollator.for_tokenizer(tokenizer),
             plan=self.prediction_plan,
             rank=self.trainer.global_rank,
@@ -61,9 +69,9 @@ class Questions(LightningDataModule):
         )
 
 
-def small_module(seed: int = 0) -> QAModule:
+def small_module(seed: int = 0, **settings: Any) -> QAModule:
     """Return a module with the small network's weights."""
-    network = small_network(seed)
+    network = small_network(seed, **settings)
     module = QAModule(config=network.config.to_diff_dict())
     module.configure_model()
     assert module.network is not None
@@ -73,6 +81,7 @@ def small_module(seed: int = 0) -> QAModule:
 
 def predict(data: Questions, *callbacks: Callback, seed: int = 0, **trainer: Any) -> None:
     """Run ``Trainer.predict``."""
+    positions = data.max_length + 16
     Trainer(
         accelerator="cpu",
         logger=False,
@@ -80,14 +89,15 @@ def predict(data: Questions, *callbacks: Callback, seed: int = 0, **trainer: Any
         enable_checkpointing=False,
         callbacks=list(callbacks),
         **{"devices": 1, "enable_progress_bar": False, **trainer},
-    ).predict(small_module(seed), data, return_predictions=False)
+    ).predict(small_module(seed, max_position_embeddings=positions), data, return_predictions=False)
 
 
-if __name__ == "__main__":  # two processes, started by Lightning itself
+if __name__ == "__main__":  # two processes; forked, so that the libraries are imported once
+    folder = Path(sys.argv[1])
     predict(
-        Questions(running.rows_of(70)),
-        PredictionWriter(output_dir=sys.argv[1], n_best=2),
+        Questions(json.loads((folder / "rows.json").read_text("utf-8"))),
+        PredictionWriter(output_dir=str(folder / "answers"), n_best=2),
         devices=2,
-        strategy="ddp",
-        default_root_dir=str(Path(sys.argv[1]).parent),
+        strategy="ddp_fork",
+        default_root_dir=str(folder),
     )

@@ -89,6 +89,26 @@ def test_a_document_from_standard_input(ask: Any, stdin: Any) -> None:
     ) | {"n_best": json.loads(output)["n_best"]}
 
 
+def test_a_document_named_twice_is_read_once(ask: Any, stdin: Any) -> None:
+    stdin(CONTEXT)
+    output = json.loads(ask("--question", QUESTION, "--document", "-", "-", "--json"))
+    assert output["answer"] == CONTEXT[output["start_char"] : output["end_char"]]
+
+
+def test_an_interrupt_ends_the_questions(
+    ask: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    assert QUESTION in ask("--question", QUESTION, "--context", CONTEXT, "--interactive")
+
+
+def test_stray_bytes_of_a_question_are_shown_as_such(ask: Any) -> None:
+    assert "Quem? ?" in ask("--question", "Quem? \udcff", "--context", CONTEXT)
+
+
 def test_interactive_asks_until_the_end_of_input(
     ask: Any, stdin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +146,9 @@ def test_a_document_of_hundreds_of_pages(ask: Any, realdata: Path, tmp_path: Pat
     contexts = [p["context"] for article in articles for p in article["paragraphs"]]
     path = tmp_path / "manual.txt"
     path.write_text("\n".join(contexts), encoding="utf-8")
-    output = json.loads(ask("--question", "Quem venceu?", "--document", path, "--json"))
+    wide = write_checkpoint(tmp_path / "wide.ckpt", max_length=96)
+    asked = ("--question", "Quem venceu?", "--document", path, "--json", "--checkpoint", wide)
+    output = json.loads(ask(*asked))
     text = path.read_text("utf-8")
     assert output["answer"] == text[output["start_char"] : output["end_char"]]
 
@@ -140,6 +162,7 @@ def test_a_document_of_hundreds_of_pages(ask: Any, realdata: Path, tmp_path: Pat
         (("--document", "absent.txt", "--question", "a?"), "No such file"),
         (("--document", "-", "--interactive"), "Name a file"),
         (("--context", "a", "--question", " "), "got an empty one"),
+        (("--context", "a", "--question", "b?", "--device", "gpu"), "`device`"),
     ],
 )
 def test_mistakes_are_told(ask: Any, arguments: tuple[str, ...], message: str) -> None:

@@ -107,12 +107,30 @@ def test_no_answer_competes_only_when_asked_for(pipeline: QuestionAnsweringPipel
     assert sum(r["score"] for r in results) == pytest.approx(1, abs=0.02)
 
 
+def test_a_short_window_takes_a_short_overlap(
+    answerer: QuestionAnswerer, pipeline: QuestionAnsweringPipeline
+) -> None:
+    expected = answerer.with_settings(max_length=30, doc_stride=15, max_answer_length=15)
+    result = pipeline(question="Quem?", context=CONTEXT, max_seq_len=30)
+    assert result["start"] == expected.answer("Quem?", CONTEXT).start_char
+    assert answerer.reader.windows.doc_stride == 16
+
+
+@pytest.mark.parametrize("inputs", [["a?", "b"], [("a?",)], [{"question": "a?"}], [5]])
+def test_inputs_of_another_form_are_refused(
+    pipeline: QuestionAnsweringPipeline, inputs: list[Any]
+) -> None:
+    with pytest.raises(ValueError, match="row 0"):
+        pipeline(inputs)
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"question": "a?", "context": ""}, "got an empty one"),
         ({"question": "", "context": "b"}, "got an empty one"),
         ({"question": "a?"}, "got no `context`"),
+        ({"question": "a?", "context": "b", "max_seq_len": 79}, "at most 78 tokens"),
         ({"question": ["a?", "b?"], "context": ["c"]}, "2 questions and 1 contexts"),
         ({"question": "a?", "context": "b", "top_k": 0}, "`top_k`"),
         ({"question": "a?", "context": "b", "max_answer_len": 0}, "`max_answer_len`"),

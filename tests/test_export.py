@@ -141,6 +141,10 @@ def test_mistakes_leave_nothing_behind(run_folder: Path, tmp_path: Path) -> None
         export_checkpoint(tmp_path / "absent.ckpt", tmp_path / "new")
     with pytest.raises(InputError, match=r"`scores.json`"):
         export_checkpoint(run_folder, tmp_path / "new", scores_file=used / "file")
+    with pytest.raises(InputError, match="can be written"):
+        export_checkpoint(run_folder, used / "file" / "new")
+    with pytest.raises(InputError, match="such as user/name; got 'a/b/c'"):
+        run("--checkpoint", run_folder, "--output", tmp_path / "new", "--push_to_hub", "a/b/c")
     assert [path.name for path in tmp_path.iterdir()] == ["used"]
     assert (used / "file").read_text() == "mine"
 
@@ -149,6 +153,13 @@ def run(*arguments: object) -> None:
     parser = command.build_parser()
     parser.exit_on_error = False
     command.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_a_refused_upload_leaves_the_folder(run_folder: Path, tmp_path: Path) -> None:
+    upload = ("--push_to_hub", "me/model")  # offline, as all tests are
+    with pytest.raises(InputError, match=f"{tmp_path / 'new'} is written, but"):
+        run("--checkpoint", run_folder, "--output", tmp_path / "new", *upload)
+    assert (tmp_path / "new" / "model.safetensors").is_file()
 
 
 def test_nothing_is_uploaded_unless_asked_for(

@@ -31,11 +31,13 @@ class Stop(Callback):
 
     def __init__(self, after: int) -> None:
         self.left = after
-        self.batches = 0
+        self.blocks: list[int] = []
 
-    def on_predict_batch_start(self, *args: Any, **keys: Any) -> None:
-        self.batches += 1
-        if self.batches > self.left:
+    def on_predict_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, *rest: Any, **keys: Any
+    ) -> None:
+        self.blocks.append(int(batch["block"]))
+        if len(self.blocks) > self.left:
             raise RuntimeError("killed")
 
 
@@ -83,7 +85,8 @@ def test_documents_of_hundreds_of_pages(realdata: Path, tmp_path: Path) -> None:
     articles = json.loads((realdata / "squad_v1_pt_sample.json").read_text("utf-8"))["data"]
     manual = "\n".join(p["context"] for article in articles for p in article["paragraphs"])
     rows = [{**row, "context": manual} for row in ROWS[:2]] + ROWS[3:5]
-    predict(Questions(rows, batch_size=64), PredictionWriter(output_dir=str(tmp_path)))
+    data = Questions(rows, batch_size=64, max_length=96)
+    predict(data, PredictionWriter(output_dir=str(tmp_path)))
     found = list(read_answers(tmp_path / "answers.jsonl"))
     assert [row["id"] for row in found] == [row["id"] for row in rows]
     for row, source in zip(found, rows, strict=True):
@@ -100,8 +103,7 @@ def test_a_killed_run_is_taken_up(tmp_path: Path, expected: list[dict[str, Any]]
     assert parts
     assert not (tmp_path / "answers.jsonl").exists()
     before = {path: path.stat().st_mtime_ns for path in parts}
-    whole, rest = Stop(after=10_000), Stop(after=10_000)
-    predict(Questions(ROWS), PredictionWriter(output_dir=str(tmp_path / "whole")), whole)
+    rest = Stop(after=10_000)
 
     class Keep(Callback):
         def on_predict_end(self, trainer: Any, pl_module: Any) -> None:
@@ -112,7 +114,8 @@ def test_a_killed_run_is_taken_up(tmp_path: Path, expected: list[dict[str, Any]]
 
     writer = PredictionWriter(output_dir=str(tmp_path), n_best=2)
     predict(Questions(ROWS), writer, rest, Keep())
-    assert 0 < rest.batches < whole.batches
+    finished = {int(path.stem.removeprefix("part-")) for path in parts}
+    assert set(rest.blocks) == set(range(35)) - finished  # blocks of two questions
     check(list(read_answers(tmp_path / "answers.jsonl")), expected)
 
 
@@ -168,26 +171,19 @@ def test_all_questions_are_finished_already(tmp_path: Path) -> None:
     assert len(list((tmp_path / "parts").glob("part-*"))) == 5
     rest = Stop(after=0)
     predict(Questions(ROWS[:5]), writer, rest)
-    assert rest.batches == 0
+    assert rest.blocks == []
     assert len(list(read_answers(tmp_path / "answers.jsonl"))) == 5
 
 
 @pytest.mark.two_process
-def test_two_processes_share_the_questions(tmp_path: Path) -> None:
+def test_two_processes_share_the_questions(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS), encoding="utf-8")
     script = Path(__file__).with_name("predict_support.py")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "two")],
-        check=True,
-        env=environment,
-        timeout=240,
+        [sys.executable, str(script), str(tmp_path)], check=True, env=environment, timeout=240
     )
-    writer = PredictionWriter(output_dir=str(tmp_path / "one"), n_best=2)
-    predict(Questions(running.rows_of(70)), writer)
-    check(
-        list(read_answers(tmp_path / "two" / "answers.jsonl")),
-        list(read_answers(tmp_path / "one" / "answers.jsonl")),
-    )
+    check(list(read_answers(tmp_path / "answers" / "answers.jsonl")), expected)
 
 
 @pytest.mark.parametrize("questions", [0, 1, 63, 64, 65, 1_000, 70_000])
@@ -201,6 +197,13 @@ def test_blocks_cover_the_questions_once(questions: int, world_size: int) -> Non
     )
     assert plan.per_block <= 1_024
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    writer = PredictionWriter(output_dir=str(tmp_path / "file" / "answers"))
+    with pytest.raises(InputError, match=r"`prediction.output_dir` to be a folder that can be"):
+        predict(Questions(ROWS[:2]), writer)
 
 
 @pytest.mark.parametrize("keys", [{"file_format": "csv"}, {"n_best": 0}])

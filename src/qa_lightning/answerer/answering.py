@@ -10,7 +10,7 @@ import torch
 
 from qa_lightning.answerer.cutting import Document, WindowCutter
 from qa_lightning.answerer.deciding import decide, join_candidates, portions
-from qa_lightning.answerer.loading import Reader, load_reader
+from qa_lightning.answerer.loading import Reader, load_reader, longest_window
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.running import WindowRunner
@@ -47,8 +47,14 @@ class QuestionAnswerer:
             raise InputError(
                 f"Expected `tokens_per_batch` to be at least 1; got {tokens_per_batch}."
             )
+        longest = longest_window(reader.network)
+        if longest is not None and reader.windows.max_length > longest:
+            raise InputError(
+                f"Expected windows of at most {longest} tokens, the network's positions; got "
+                f"`max_length` {reader.windows.max_length}."
+            )
         self.reader = reader
-        self.device = torch.device(device or best_device())
+        self.device = _usable_device(device or best_device())
         self._tokens_per_batch = tokens_per_batch
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
@@ -142,7 +148,8 @@ class QuestionAnswerer:
         self, questions: Iterable[str], context: str | Document, n_best: int = 1
     ) -> list[Answers]:
         """Answer many questions on one document, which is tokenized once."""
-        document = self.read(context) if isinstance(context, str) else context
+        _refuse_one_text(questions, "questions")
+        document = context if isinstance(context, Document) else self.read(context)
         return self.answer_batch(((question, document) for question in questions), n_best=n_best)
 
     def answer_documents(
@@ -152,14 +159,16 @@ class QuestionAnswerer:
 
         ``PlacedAnswer.document`` tells which one it stands in.
         """
+        _refuse_one_text(documents, "documents")
         rows = ((question, document) for document in documents)
         each = list(self.stream(rows, n_best=max(n_best, self.reader.decision.n_best)))
         return merge_documents(question, each, self.reader.decision, n_best=n_best)
 
     def stream(self, rows: Iterable[Row], *, n_best: int = 1) -> Iterator[Answers]:
         """Yield the answers of rows in their order, as ``answer_batch``, some rows at a time."""
-        if n_best < 1:
+        if not isinstance(n_best, int) or n_best < 1:
             raise InputError(f"Expected `n_best` to be at least 1; got {n_best}.")
+        _refuse_one_text(rows, "rows")
         earlier: dict[str, Document] = {}
         for portion in portions(_question_and_context(row, n) for n, row in enumerate(rows)):
             texts = {context for _, context in portion if isinstance(context, str)}
@@ -206,9 +215,32 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
+def _usable_device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no one type
+        raise InputError(
+            f"Expected `device` to be one that is here, such as {best_device()!r}; got "
+            f"{str(name)!r}: {str(error).splitlines()[0]}"
+        ) from error
+    return device
+
+
+def _refuse_one_text(given: object, what: str) -> None:
+    """Refuse what iterates, but not over what is meant: characters, or keys."""
+    if isinstance(given, str | Mapping | Document):
+        raise InputError(f"Expected several {what}; got one {type(given).__name__}. Put it in [].")
+
+
 def _question_and_context(row: Row, number: int) -> tuple[str, str | Document]:
-    if isinstance(row, tuple):
+    if isinstance(row, tuple) and len(row) == 2:
         question, context = row
+    elif not isinstance(row, Mapping):
+        raise InputError(
+            "Expected mappings with `question` and `context`, or pairs of the two; row "
+            f"{number} is a {type(row).__name__}."
+        )
     else:
         missing = sorted({"question", "context"} - row.keys())
         if missing:

@@ -1,6 +1,7 @@
 """The plain contents of a Lightning checkpoint of ours, read without Lightning."""
 
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,14 +53,15 @@ class CheckpointContents:
 
 
 def checkpoint_file(source: str | Path) -> Path | None:
-    """Return the checkpoint that a path means: a file, or a run's folder with a best one.
+    """Return the checkpoint that a path means: a file, a run's folder, or that of its checkpoints.
 
     None where the path is neither: it may be an exported folder or a Hub id.
     """
     path = Path(source).expanduser()
     if path.is_file() or path.suffix == _SUFFIX:
         return path
-    in_run = [path / "checkpoints" / f"{name}{_SUFFIX}" for name in ("best", "last")]
+    folders = (path / "checkpoints", path)
+    in_run = [folder / f"{name}{_SUFFIX}" for folder in folders for name in ("best", "last")]
     return next((file for file in in_run if file.is_file()), None)
 
 
@@ -113,6 +115,10 @@ def tokenizer_from_files(files: Mapping[str, str]) -> PreTrainedTokenizerBase:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if path.is_file() and not zipfile.is_zipfile(path):  # torch would advise on its own options
+        raise InputError(
+            f"Expected a checkpoint written by `lightning fit` at {path}; that file is none."
+        )
     try:
         # Mapped, since most of a checkpoint is the optimizer's state, which nobody reads here.
         loaded = torch.load(path, weights_only=True, map_location="cpu", mmap=True)

@@ -123,7 +123,13 @@ def load_reader(
     file = checkpoint_file(source)
     if file is not None:
         return reader_from_checkpoint(read_checkpoint(file), dtype=dtype)
-    return _load_pretrained(str(source), revision, dtype)
+    name = str(source)
+    if name.startswith(("/", ".", "~")):  # no Hub id does
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"Expected a checkpoint or a folder at {folder}; found nothing there.")
+        name = str(folder)
+    return _load_pretrained(name, revision, dtype)
 
 
 def reader_from_checkpoint(
@@ -146,6 +152,15 @@ def reader_from_checkpoint(
         origin=str(contents.path),
         **_window_settings(contents.windows),
     )
+
+
+def longest_window(network: PreTrainedModel) -> int | None:
+    """Return how many tokens the network has positions for; None: any number."""
+    table = getattr(getattr(network.base_model, "embeddings", None), "position_embeddings", None)
+    if not isinstance(table, torch.nn.Embedding):
+        return None
+    # RoBERTa's kin count from behind the padding's position.
+    return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
 
 
 def settings_of(reader: Reader) -> dict[str, Any]:
@@ -221,11 +236,9 @@ def _default_windows(
 ) -> dict[str, Any]:
     """Return window sizes for a model of which only the architecture is known."""
     config = network.config
-    positions = getattr(config, "max_position_embeddings", None) or 0
+    positions = longest_window(network) or getattr(config, "max_position_embeddings", None) or 0
     if positions < 1:  # relative positions: any length
         positions = tokenizer.model_max_length
-    if config.model_type in ("longformer", "roberta", "xlm-roberta", "camembert"):
-        positions -= (config.pad_token_id or 0) + 1  # theirs begin behind the padding's
     wanted = _LONGFORMER_TOKENS if config.model_type == "longformer" else _OTHER_TOKENS
     length = min(wanted, positions, tokenizer.model_max_length)
     return {

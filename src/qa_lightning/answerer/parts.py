@@ -99,8 +99,7 @@ class PartFolder:
         found = self._manifest()
         if found is None:
             if write:
-                text = json.dumps(wanted)
-                self._write(self._parts / _MANIFEST, lambda file: file.write_text(text))
+                self._write_manifest(json.dumps(wanted))
             return
         differing = sorted(key for key in wanted if wanted[key] != found.get(key))
         if differing:
@@ -124,8 +123,18 @@ class PartFolder:
         parts = [self.part(block) for block in range(plan.count)]
         merger = _merge_parquet if self._format == "parquet" else _merge_lines
         self._write(self.merged, lambda file: merger(file, parts))
-        shutil.rmtree(self._parts)
+        # Away at once: parts without a manifest could be taken for those of the next run.
+        shutil.rmtree(self._parts.rename(self.folder / f".parts.{os.getpid()}"))
         return self.merged
+
+    def _write_manifest(self, text: str) -> None:
+        try:
+            self._write(self._parts / _MANIFEST, lambda file: file.write_text(text))
+        except OSError as error:
+            raise InputError(
+                f"Expected `prediction.output_dir` to be a folder that can be written; "
+                f"{self.folder} cannot: {error.strerror}."
+            ) from error
 
     def _manifest(self) -> Row | None:
         file = self._parts / _MANIFEST

@@ -35,7 +35,8 @@ class QuestionAnsweringPipeline:
     - ``align_to_words`` is accepted and has no effect: places are the tokens', blanks cut off. The
       pipeline widened an answer to whole words.
     - ``max_seq_len``, ``doc_stride`` and ``max_question_len`` are, if not given, those that the
-      checkpoint was trained with (the pipeline's: 384, 128, 64). Questions are cut at
+      checkpoint was trained with (the pipeline's: 384, 128, 64), the overlap at most half of a
+      ``max_seq_len`` that is given, as the pipeline's. Questions are cut at
       ``max_question_len`` for every tokenizer (the pipeline: slow ones only).
     - ``handle_impossible_answer`` competes by the no-answer's probability; a checkpoint's
       threshold, which the pipeline did not know, is not used.
@@ -94,6 +95,8 @@ class QuestionAnsweringPipeline:
         for name, value in (("top_k", wanted), ("max_answer_len", max_answer_len)):
             if value < 1:
                 raise InputError(f"Expected `{name}` to be at least 1; got {value}.")
+        if max_seq_len is not None and doc_stride is None:
+            doc_stride = min(self.answerer.reader.windows.doc_stride, max_seq_len // 2)
         answerer = self.answerer.with_settings(
             max_length=max_seq_len,
             doc_stride=doc_stride,
@@ -147,7 +150,10 @@ def _paired(question: str | Sequence[str] | None, context: str | Sequence[str] |
 
 def _checked(row: Any) -> Any:
     """Refuse an empty context, as the pipeline did."""
-    context = row.get("context") if isinstance(row, Mapping) else row[1]
+    if isinstance(row, Mapping):
+        context = row.get("context")
+    else:
+        context = row[-1] if isinstance(row, tuple) and row else None
     if context == "":
         raise InputError("Expected a `context`; got an empty one.")
     return row

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.exporting.card import model_card
 
 CARD = "README.md"
+_REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _EVALUATION = Path("answers") / "val" / "scores.json"
 
 
@@ -58,22 +60,50 @@ def export_checkpoint(
         )
     contents = read_checkpoint(file)
     scores = read_scores(contents, scores_file)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        whole = Path(scratch) / "model"
-        _write(contents, scores, whole)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(whole, folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+            whole = Path(scratch) / "model"
+            _write(contents, scores, whole)
+            if folder.exists():
+                folder.rmdir()
+            shutil.move(whole, folder)
+    except OSError as error:
+        raise InputError(
+            f"Expected `--output` to be a folder that can be written; {folder} cannot: "
+            f"{error.strerror or error}."
+        ) from error
     return folder
 
 
 def push_to_hub(folder: str | Path, repository: str, *, private: bool = False) -> str:
-    """Upload an exported folder to the Hub; return its address."""
+    """Upload an exported folder to the Hub; return its address.
+
+    Raises:
+        InputError: the Hub cannot be reached, or does not let in who asks.
+    """
     api = HfApi()
-    api.create_repo(repository, private=private, exist_ok=True)
-    api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload the model")
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload the model")
+    except OSError as error:  # of the network, and all of the Hub's answers
+        raise InputError(
+            f"Expected to upload to {repository}; {folder} is written, but the Hub refused: "
+            f"{' '.join(str(error).split())}"
+        ) from error
     return f"https://huggingface.co/{repository}"
+
+
+def check_repository(name: str) -> None:
+    """Refuse what cannot name a repository of the Hub, before anything is written.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not _REPOSITORY.fullmatch(name):
+        raise InputError(
+            f"Expected `--push_to_hub` to be a repository such as user/name; got {name!r}."
+        )
 
 
 def read_scores(contents: CheckpointContents, scores_file: str | Path | None) -> dict[str, Any]:
