@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from qa_lightning import QAModule
+from qa_lightning import AnswerEvaluation, QAModule
 from running import (
     RECORDER,
     fail,
@@ -257,6 +257,15 @@ def test_the_users_values_go_before_the_checkpoints_but_not_the_network(
     assert recorded().trainer.datamodule.hparams["max_length"] == 60
     assert recorded().model.hparams["learning_rate"] == 5e-4
     assert recorded().model.hparams["config"]["hidden_size"] == 16
+
+
+def test_the_search_for_answers_is_the_checkpoints(small: Path, tmp_path: Path) -> None:
+    run("fit", "--config", small, "--evaluation.max_answer_length", 3, "--evaluation.n_best", 4)
+    for mine, expected in (((), (3, 4)), (("--evaluation.max_answer_length", 7), (7, 4))):
+        run("validate", "--config", small, "--ckpt_path", "best", *mine, RECORDER)
+        callbacks = recorded().trainer.callbacks
+        evaluation = next(each for each in callbacks if isinstance(each, AnswerEvaluation))
+        assert (evaluation.max_answer_length, evaluation.n_best) == expected
 
 
 def test_weights_only_checkpoints_are_smaller_and_still_answer(small: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class CheckpointContents:
 
     model: Mapping[str, Any]
     data: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
 
 
 def checkpoint_path(config: Namespace, command: str) -> str | None:
@@ -77,8 +78,8 @@ def read_checkpoint(path: str) -> CheckpointContents:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except Exception as error:  # torch raises five different types for a file that is none
         raise InputError(
-            f"Expected a checkpoint written by `lightning fit` at {path}; it could not be read: "
-            f"{str(error).splitlines()[0]}"
+            f"Expected a checkpoint written by `lightning fit` at {path}; it could not be read as "
+            f"one ({type(error).__name__}). Name a .ckpt file of a run's `checkpoints` folder."
         ) from error
     states = [value for value in checkpoint.values() if isinstance(value, dict)]
     data = next((state for state in states if "tokenizer_files" in state), None)
@@ -88,7 +89,10 @@ def read_checkpoint(path: str) -> CheckpointContents:
             f"Expected a checkpoint written by `lightning fit` at {path}; it holds no "
             "hyper-parameters or no tokenizer of ours."
         )
-    return CheckpointContents(model=model, data=data)
+    callbacks = checkpoint.get("callbacks", {}).values()
+    searching = (state for state in callbacks if "window_scoring" in state)
+    evaluation: Mapping[str, Any] = next(searching, {})
+    return CheckpointContents(model=model, data=data, evaluation=evaluation)
 
 
 def merge_checkpoint(config: Namespace, explicit: Namespace, contents: CheckpointContents) -> None:
@@ -97,8 +101,8 @@ def merge_checkpoint(config: Namespace, explicit: Namespace, contents: Checkpoin
     The network and the tokenizer are the checkpoint's. For all else what the user wrote, in a
     file or on the command line, stands, and what was left out is the checkpoint's.
     """
-    for group, values in (("model", contents.model), ("data", contents.data)):
-        for key, value in values.items():
+    for group in ("model", "data", "evaluation"):
+        for key, value in getattr(contents, group).items():
             name = f"{group}.{key}"
             if name not in config:
                 continue
