@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_lightning.candidates import (
+    BestSpans,
     TokenCandidates,
     best_spans,
     to_characters,
@@ -214,6 +215,37 @@ def test_null_score_and_normalizer():
     assert torch.allclose(kept.log_normalizer_b, 2 * tokens.logsumexp(0))
     probability = (kept.score_bn[0, 0] - kept.log_normalizer_b[0]).exp()
     assert probability == pytest.approx(float(tokens.softmax(0)[4] ** 2))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("ignore:overflow")  # of two infinite logits
+@pytest.mark.parametrize("value", [float("nan"), NEVER, float("inf")])
+def test_windows_of_a_diverged_network_leave_the_others_alone(value, monkeypatch):
+    start_bl = torch.tensor([[value] * 6, [0.5, 9.0, 0.0, 1.0, 2.0, 0.25]])
+    arguments = {
+        "context_mask_bl": torch.tensor([[False, False, True, True, True, True]] * 2),
+        "attention_mask_bl": torch.ones(2, 6, dtype=torch.long),
+        "cls_positions_b": torch.zeros(2, dtype=torch.long),
+        "feature_index_b": torch.arange(2),
+        "n_best": 3,
+        "max_answer_length": 3,
+    }
+    ours = window_candidates(start_bl, start_bl, **arguments)
+    alone = window_candidates(
+        start_bl[1:], start_bl[1:], **{**arguments, **{
+            name: arguments[name][1:]
+            for name in ("context_mask_bl", "attention_mask_bl", "cls_positions_b")
+        }, "feature_index_b": torch.tensor([1])},
+    )  # fmt: skip
+    for part, expected in zip(ours, alone, strict=True):
+        assert torch.allclose(part[1:], expected)
+        assert not part.isnan().any()
+    assert len(found(BestSpans(*ours[1:4]), 0)) == (3 if value > 0 else 0)
+    monkeypatch.setattr(windows_module, "_reduce_on_cpu", windows_module._reduce)
+    for part, expected in zip(
+        window_candidates(start_bl, start_bl, **arguments), ours, strict=True
+    ):
+        assert torch.allclose(part, expected)
 
 
 def test_a_window_is_a_few_hundred_bytes_typed_even_when_there_is_none():

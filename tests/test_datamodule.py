@@ -264,6 +264,7 @@ def test_the_state_is_plain_and_tells_the_windows(make: Any) -> None:
         ({"batch_size": 0}, "batch_size"),
         ({"eval_batch_size": 0}, "eval_batch_size"),
         ({"doc_stride": 64}, "doc_stride"),
+        ({"num_workers": -1}, "num_workers"),
         ({"global_attention": "all"}, "global_attention"),
     ],
 )

@@ -68,6 +68,8 @@ def test_building_is_idempotent_and_late() -> None:
         ({"config": CONFIG, "attention": "flash"}, "attention"),
         ({"config": CONFIG, "learning_rate": 0.0}, "learning_rate"),
         ({"config": CONFIG, "warmup_ratio": -0.1}, "warmup_ratio"),
+        ({"config": CONFIG, "weight_decay": -0.1}, "weight_decay"),
+        ({"config": CONFIG, "adam_betas": (0.9, 1.0)}, "adam_betas"),
         ({"config": CONFIG, "objective": "guess"}, "objective"),
         ({"config": CONFIG, "lr_schedule": "zigzag"}, "lr_schedule"),
         ({"config": CONFIG, "initialization": "zeros"}, "initialization"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from transformers import (
@@ -116,22 +117,13 @@ class QAModule(LightningModule):
             initialize(network, settings["initialization"])
             return network
         name, revision = settings["model_name_or_path"], settings["revision"]
+        pretrained_config(name, revision)
         try:
-            config = AutoConfig.from_pretrained(name, revision=revision)
-            if config.model_type != "longformer":
-                raise InputError(
-                    f"Expected `model.model_name_or_path` to be a Longformer; {name!r} is a "
-                    f"{config.model_type!r} model. Turn it into one: "
-                    f"`qa-lightning longify {name} --output DIR`."
-                )
             return LongformerForQuestionAnswering.from_pretrained(
                 name, revision=revision, dtype=torch.float32
             )
         except OSError as error:
-            raise InputError(
-                f"Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub "
-                f"id; {name!r} could not be loaded: {str(error).splitlines()[0]}"
-            ) from error
+            raise _not_loadable(name, error) from error
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return start and end logits, each ``[b, l]``, of a batch of windows."""
@@ -248,10 +240,30 @@ class QAModule(LightningModule):
 def _untrained(config: LongformerConfig) -> LongformerForQuestionAnswering:
     try:
         return LongformerForQuestionAnswering(config)
-    except (ValueError, AssertionError) as error:
-        raise InputError(
-            f"Expected `model.config` to describe a Longformer; it cannot be built: {error}"
-        ) from error
+    except _UNBUILDABLE as error:
+        raise _not_buildable(error) from error
+
+
+# What transformers raises for a head count of zero, an unknown activation, a size in words, …
+_UNBUILDABLE = (
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+
+
+def _not_buildable(error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    if isinstance(error, ArithmeticError | LookupError):
+        reason = f"{type(error).__name__}: {reason}"
+    return InputError(
+        f"Expected `model.config` to describe a Longformer; it cannot be built: {reason}. Mend "
+        "the value that this names."
+    )
 
 
 def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -275,6 +287,13 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"Expected `model.{key}` to be one of {known}; got {settings[key]!r}."
     if not settings["learning_rate"] > 0:
         yield f"Expected `model.learning_rate` above 0; got {settings['learning_rate']}."
+    if not settings["weight_decay"] >= 0:
+        yield f"Expected `model.weight_decay` of at least 0; got {settings['weight_decay']}."
+    if not all(0 <= beta < 1 for beta in settings["adam_betas"]):
+        yield (
+            "Expected `model.adam_betas` to be two numbers from 0 to below 1; "
+            f"got {list(settings['adam_betas'])}."
+        )
     if not 0 <= settings["warmup_ratio"] <= 1:
         yield f"Expected `model.warmup_ratio` between 0 and 1; got {settings['warmup_ratio']}."
 
@@ -283,7 +302,8 @@ def longformer_config(settings: Mapping[str, Any]) -> LongformerConfig:
     """Build a `LongformerConfig` from plain values.
 
     Raises:
-        InputError: a key that `LongformerConfig` does not know (it would be stored and ignored).
+        InputError: a key that `LongformerConfig` does not know (it would be stored and ignored),
+            or a value of the wrong type.
     """
     reference = LongformerConfig()
     unknown = sorted(key for key in settings if not hasattr(reference, key))
@@ -292,7 +312,36 @@ def longformer_config(settings: Mapping[str, Any]) -> LongformerConfig:
             f"Expected `model.config` to hold keys of transformers' LongformerConfig; "
             f"{', '.join(unknown)} is none. See its documentation for their names."
         )
-    return LongformerConfig(**dict(settings))
+    try:
+        return LongformerConfig(**dict(settings))
+    except _UNBUILDABLE as error:
+        raise _not_buildable(error) from error
+
+
+def pretrained_config(name: str, revision: str | None = None) -> LongformerConfig:
+    """Load the config of a Longformer checkpoint.
+
+    Raises:
+        InputError: there is none of that name, or it is of another kind of model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise _not_loadable(name, error) from error
+    if isinstance(config, LongformerConfig):
+        return config
+    raise InputError(
+        f"Expected `model.model_name_or_path` to be a Longformer; {name!r} is a "
+        f"{config.model_type!r} model. Turn a BERT or RoBERTa into one: "
+        f"`qa-lightning longify {name} --output DIR`."
+    )
+
+
+def _not_loadable(name: str, error: Exception) -> InputError:
+    return InputError(
+        "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
+        f"{name!r} could not be loaded: {str(error).splitlines()[0]}"
+    )
 
 
 def plain_config(config: LongformerConfig) -> dict[str, Any]:

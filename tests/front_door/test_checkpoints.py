@@ -129,7 +129,9 @@ def test_a_file_that_is_no_checkpoint_is_told(
 ) -> None:
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     torch.save({"state_dict": {}, "hyper_parameters": {"width": 3}}, tmp_path / "other.ckpt")
-    for name in ("text", "other", "absent"):
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    torch.save(torch.zeros(3), tmp_path / "tensor.ckpt")
+    for name in ("text", "other", "list", "tensor", "absent"):
         arguments = ("validate", "--config", small, "--ckpt_path", tmp_path / f"{name}.ckpt")
         assert f"{name}.ckpt" in fail(capsys, *arguments)
 

@@ -73,7 +73,10 @@ def test_the_help_of_a_command_names_its_keys() -> None:
         (["fit", "--config", "absent.yaml"], ["absent.yaml"]),
         (["fit", "--data.batch", "4"], ["batch"]),  # no guessing from a key's beginning
         (["fit"], ["model.model_name_or_path", "model.config", "neither"]),
-        (["--frobnicate"], ["frobnicate"]),
+        (["--frobnicate"], ["frobnicate", "fit", "--help"]),
+        (["--config", "demo.yaml", "fit"], ["first", "--config"]),
+        (["fit", "--model.lerning_rate=1"], ["Did you mean `model.learning_rate`?"]),
+        (["fit", "--zzz", "1"], ["lightning fit --help"]),
     ],
 )
 def test_a_mistake_is_one_message(
@@ -87,9 +90,17 @@ def test_a_mistake_is_one_message(
 def test_a_broken_configuration_file_is_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = tmp_path / "broken.yaml"
-    broken.write_text("data: [unclosed\n")
-    assert "broken.yaml" in fail(capsys, "fit", "--config", broken)
+    for content in (
+        b"data: [unclosed\n",
+        b"data:\n\tseed: 3\n",
+        b"- a\n",
+        b"# no key\n",
+        b"\xff\xfe",
+    ):
+        broken = tmp_path / "broken.yaml"
+        broken.write_bytes(content)
+        assert "broken.yaml" in fail(capsys, "fit", "--config", broken)
+        assert "broken.yaml" in fail(capsys, "fit", f"--config={broken}")
 
 
 def test_all_problems_are_told_at_once(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +112,10 @@ def test_all_problems_are_told_at_once(small: Path, capsys: pytest.CaptureFixtur
         "data.negative_windows": 1.5,
         "data.batch_size": 0,
         "data.doc_stride": 64,
+        "data.num_workers": -1,
+        "model.weight_decay": -1,
+        "model.adam_betas": "[1.5,2]",
+        "trainer.gradient_clip_val": -1,
         "model.attention": "flash",
         "model.objective": "guess",
         "model.initialization": "zeros",
@@ -143,6 +158,12 @@ def test_a_command_without_its_split_says_so(
         ("data.dataset", "absent/dataset", []),  # data_files take its place
         ("model.config.hiden_size", "8", ["hiden_size"]),
         ("model.config.hidden_size", "9", ["hidden"]),
+        ("model.config.hidden_size", "big", ["model.config", "hidden_size", "big"]),
+        ("model.config.num_attention_heads", "0", ["model.config", "ZeroDivisionError"]),
+        ("model.config.hidden_act", "gelux", ["model.config", "gelux"]),
+        ("model.config.vocab_size", "100", ["400 tokens", "model.config.vocab_size"]),
+        ("trainer.val_check_interval", "100000", ["val_check_interval", "100000"]),
+        ("checkpoint.monitor", "val/f2", ["checkpoint.monitor", "'val/f2'", "val/f1"]),
         ("trainer.accelerator", "gpu", []),
         ("trainer.devices", "-3", []),
         ("evaluation.language", "klingon", ["klingon"]),

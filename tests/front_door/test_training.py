@@ -1,5 +1,6 @@
 """Training through the front door: schedule, clipping, precision, dropout, what is logged."""
 
+import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ def test_the_keys_that_are_logged(small: Path) -> None:
     } <= set(recorded().logged[-1])
     assert all(0 <= share < 0.5 for share in recorded().series("train/padding_share"))
     assert all(speed > 0 for speed in recorded().series("train/windows_per_second"))
+
+
+def test_the_speed_reaches_the_logger_also_where_epochs_are_shorter_than_its_interval(
+    small: Path, tmp_path: Path
+) -> None:
+    # Epochs of two steps; the logger takes every third step of all.
+    arguments = ("--trainer.max_epochs", 3, "--trainer.log_every_n_steps", 3)
+    batches = ("--trainer.accumulate_grad_batches", 2, "--trainer.limit_train_batches", 4)
+    logger = ("--trainer.logger", "lightning.pytorch.loggers.CSVLogger")
+    folder = ("--trainer.logger.save_dir", tmp_path / "logs", "--data.batch_size", 2)
+    run("fit", "--config", small, *arguments, *batches, *logger, *folder)
+    (file,) = (tmp_path / "logs").rglob("metrics.csv")
+    with file.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["train/windows_per_second"]]
+    assert [int(row["step"]) + 1 for row in rows] == [3, 6]
+    assert all(float(row["train/windows_per_second"]) > 0 for row in rows)
 
 
 def test_dropout_is_on_during_fit_also_for_loaded_weights(

@@ -5,9 +5,14 @@ from typing import Any, Literal, Self
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from qa_lightning.errors import InputError
+
 FOLDER = "checkpoints"
+WHOLE = "val/f1"
+"""A key that every whole validation logs, and no partial one."""
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -21,6 +26,9 @@ class BestCheckpoint(ModelCheckpoint):
         dirpath: folder of both checkpoints; None is ``checkpoints`` in the run's folder.
         every_n_train_steps: also keep ``last.ckpt`` every so many optimizer steps.
         save_weights_only: leave out the optimizer's state (the run cannot be resumed from it).
+
+    Raises:
+        InputError: validation does not log ``monitor``.
     """
 
     def __init__(
@@ -47,6 +55,18 @@ class BestCheckpoint(ModelCheckpoint):
         """Put the folder into the run's folder, whatever the logger."""
         _into_run_folder(self, trainer)
         super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a score that a whole validation does not log: there would never be a best."""
+        logged = trainer.callback_metrics
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        if fitting and WHOLE in logged and self.monitor not in logged:
+            known = ", ".join(sorted(key for key in logged if key.startswith("val/")))
+            raise InputError(
+                f"Expected `checkpoint.monitor` to be a key that validation logs; got "
+                f"{self.monitor!r}. Name one of {known}."
+            )
+        super().on_validation_end(trainer, pl_module)
 
     def _save_topk_checkpoint(
         self, trainer: Trainer, monitor_candidates: dict[str, Tensor]

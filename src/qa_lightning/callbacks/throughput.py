@@ -19,6 +19,7 @@ class Throughput(Callback):
         self._padding = 0
         self._seconds = 0.0
         self._mark = 0.0
+        self._logged_step = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -36,7 +37,7 @@ class Throughput(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Count, and log every ``log_every_n_steps`` and at the end of an epoch."""
+        """Count, and log at the steps that loggers take and at the end of an epoch."""
         now = time.perf_counter()
         self._seconds += now - self._mark
         self._mark = now
@@ -45,9 +46,16 @@ class Throughput(Callback):
         self._tokens += mask_bl.numel()
         # A tensor on the device until it is logged: no step waits for the device.
         self._padding = self._padding + (mask_bl == 0).sum()
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (batch_idx + 1) % every == 0 or trainer.is_last_batch:
+        if trainer.is_last_batch or self._is_logged(trainer):
             self._log(trainer, pl_module)
+
+    def _is_logged(self, trainer: Trainer) -> bool:
+        """Say whether loggers take this batch: by optimizer steps, which go on over epochs."""
+        step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or step % every or step == self._logged_step:
+            return False
+        self._logged_step = step
+        return True
 
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         speed = self._windows * trainer.world_size / max(self._seconds, 1e-9)

@@ -38,12 +38,12 @@ def main(args: Sequence[str] | None = None) -> None:
         _say(help_text())
     elif command == "--version":
         _say(f"qa-lightning {qa_lightning.__version__}")
-    elif command in TRAINING or command in COMMANDS or command.startswith("-"):
+    elif command in TRAINING or command in COMMANDS:
         _run(command, arguments)
     else:
         _fail(
-            f"Expected one of the commands {', '.join([*TRAINING, *COMMANDS])}; got {command!r}. "
-            "See `lightning --help`."
+            f"Expected one of the commands {', '.join([*TRAINING, *COMMANDS])} first; got "
+            f"{command!r}. See `lightning --help`."
         )
 
 

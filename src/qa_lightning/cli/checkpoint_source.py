@@ -81,15 +81,17 @@ def read_checkpoint(path: str) -> CheckpointContents:
             f"Expected a checkpoint written by `lightning fit` at {path}; it could not be read as "
             f"one ({type(error).__name__}). Name a .ckpt file of a run's `checkpoints` folder."
         ) from error
-    states = [value for value in checkpoint.values() if isinstance(value, dict)]
+    contents = checkpoint if isinstance(checkpoint, dict) else {}  # torch.save takes anything
+    states = [value for value in contents.values() if isinstance(value, dict)]
     data = next((state for state in states if "tokenizer_files" in state), None)
-    model = checkpoint.get("hyper_parameters")
+    model = contents.get("hyper_parameters")
     if data is None or not model:
         raise InputError(
             f"Expected a checkpoint written by `lightning fit` at {path}; it holds no "
-            "hyper-parameters or no tokenizer of ours."
+            "hyper-parameters or no tokenizer of ours. Name a .ckpt file of a run's `checkpoints` "
+            "folder; weights of another program go into `model.model_name_or_path`."
         )
-    callbacks = checkpoint.get("callbacks", {}).values()
+    callbacks = contents.get("callbacks", {}).values()
     searching = (state for state in callbacks if "window_scoring" in state)
     evaluation: Mapping[str, Any] = next(searching, {})
     return CheckpointContents(model=model, data=data, evaluation=evaluation)

@@ -1,16 +1,20 @@
 """Values that the user need not type twice, and what can be refused before anything runs."""
 
+import logging
+import os
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 from jsonargparse import Namespace
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import LongformerConfig, PreTrainedTokenizerBase
 
 from qa_lightning.callbacks.evaluation import evaluation_problems
 from qa_lightning.datamodule import data_problems, load_tokenizer
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
-from qa_lightning.model import module_problems
+from qa_lightning.model import longformer_config, module_problems, pretrained_config
+
+log = logging.getLogger(__name__)
 
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 
@@ -26,13 +30,20 @@ def fill_and_check(config: Namespace, command: str) -> None:
         *module_problems(config.model),
         *data_problems(config.data),
         *evaluation_problems(config.evaluation),
+        *folder_problems(config),
+        *clipping_problems(config.trainer),
         *split_problems(config.data, command),
     ]
     if not problems:
         _fill_from_tokenizer(config)
-        problems = list(position_problems(config))
+        problems = list(network_problems(config))
     if problems:
         raise InputError("\n".join(problems))
+    if command != "fit" and config.ckpt_path is None and config.model.config is not None:
+        log.warning(
+            "the network of `model.config` starts from random weights: its answers mean nothing. "
+            "Add `--ckpt_path best` for those that `fit` learned."
+        )
 
 
 def split_problems(data: Namespace, command: str) -> Iterator[str]:
@@ -89,29 +100,61 @@ def _tokenizer(config: Namespace) -> PreTrainedTokenizerBase:
     )
 
 
-def position_problems(config: Namespace) -> Iterator[str]:
-    """Yield a sentence if windows are longer than the model has positions for."""
+def clipping_problems(trainer: Namespace) -> Iterator[str]:
+    """Yield a sentence if gradients would be turned round instead of clipped."""
+    if (trainer.gradient_clip_val or 0) < 0:
+        yield (
+            f"Expected `trainer.gradient_clip_val` above 0; got {trainer.gradient_clip_val}. "
+            "null is for no clipping."
+        )
+
+
+def folder_problems(config: Namespace) -> Iterator[str]:
+    """Yield a sentence for each folder that results would go into, but cannot."""
+    keys = (
+        "trainer.default_root_dir",
+        "checkpoint.dirpath",
+        "evaluation.output_dir",
+        "data.cache_dir",
+    )
+    for key in keys:
+        folder = config.get(key)
+        if folder is None and key == "trainer.default_root_dir":
+            folder = "."
+        if folder is None or "://" in str(folder):
+            continue
+        path = Path(folder).expanduser().absolute()
+        there = next(place for place in (path, *path.parents) if place.exists())
+        if not there.is_dir():
+            yield f"Expected `{key}` to be a folder; {there} is a file. Name another."
+        elif not os.access(there, os.W_OK | os.X_OK):
+            yield (
+                f"Expected `{key}` to be a folder to write into; {there} is not writable. Name "
+                "another, or change its permissions."
+            )
+
+
+def network_problems(config: Namespace) -> Iterator[str]:
+    """Yield a sentence if windows or their token ids do not fit the network."""
     settings = _network_settings(config)
-    if settings is None:
-        return
     # Positions of RoBERTa-like models begin behind the padding's.
-    room = settings["max_position_embeddings"] - settings["pad_token_id"] - 1
+    room = settings.max_position_embeddings - (settings.pad_token_id or 0) - 1
     if config.data.max_length > room:
         yield (
             f"Expected `data.max_length` to be at most the {room} positions of the model; got "
             f"{config.data.max_length}. Lower `data.max_length`, or raise "
             "`model.config.max_position_embeddings` of a model built from scratch."
         )
+    tokens = len(_tokenizer(config))
+    if tokens > settings.vocab_size:
+        yield (
+            f"Expected the model's vocabulary to hold the {tokens} tokens of the tokenizer; it "
+            f"holds {settings.vocab_size}. Leave `model.config.vocab_size` out, or name the "
+            "model's own tokenizer in `data.tokenizer`."
+        )
 
 
-def _network_settings(config: Namespace) -> dict[str, Any] | None:
+def _network_settings(config: Namespace) -> LongformerConfig:
     if config.model.config is not None:
-        return {"max_position_embeddings": 512, "pad_token_id": 1, **config.model.config}
-    name = config.model.model_name_or_path
-    try:
-        return AutoConfig.from_pretrained(name, revision=config.model.revision).to_dict()  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
-            f"{name!r} could not be loaded: {str(error).splitlines()[0]}"
-        ) from error
+        return longformer_config(config.model.config)
+    return pretrained_config(config.model.model_name_or_path, config.model.revision)

@@ -2,8 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from qa_lightning.callbacks import (
 from qa_lightning.callbacks.terminal import is_quiet
 from qa_lightning.cli.checkpoint_source import checkpoint_path, merge_checkpoint, read_checkpoint
 from qa_lightning.cli.filling import fill_and_check
+from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own
 from qa_lightning.datamodule import QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.model import QAModule
@@ -50,9 +50,17 @@ class QALightningCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and remember which keys the user wrote."""
-        super().parse_arguments(parser, args)
-        explicit = parser.parse_args(cast(list[str], args), defaults=False)
+        arguments = cast(list[str], args)
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            raise InputError(explained(error, arguments, self._keys(arguments))) from error
+        explicit = parser.parse_args(arguments, defaults=False)
         self.explicit: Namespace = explicit[self.config.subcommand]
+
+    def _keys(self, arguments: Sequence[str]) -> list[str]:
+        command = next((name for name in arguments if name in self.subcommands()), None)
+        return [action.dest for action in self._parser(command)._actions]
 
     def _parse_ckpt_path(self) -> None:
         """Resolve ``best`` and ``last``, and merge the checkpoint under the user's own values."""
@@ -121,6 +129,7 @@ def run(arguments: list[str]) -> None:
     Raises:
         InputError: a user's mistake.
     """
+    check_configs(arguments)
     _quiet()
     # LightningCLI warns when it is given arguments while sys.argv has more. sys.argv itself must
     # stay: processes of a DDP run are started with it.
@@ -139,21 +148,12 @@ def run(arguments: list[str]) -> None:
             )
         except MisconfigurationException as error:
             raise InputError(str(error)) from error
-        except ArgumentError as error:
-            broken = "".join(f" In {path}." for path in broken_configs(arguments))
-            raise InputError(f"{error}{broken}") from error
-
-
-def broken_configs(arguments: Sequence[str]) -> Iterator[Path]:
-    """Yield the ``--config`` files that are no YAML: the parser's message does not name them."""
-    for name, value in pairwise([*arguments, ""]):
-        option, _, joined = name.partition("=")
-        path = Path(joined or value)
-        if option in ("--config", "-c") and path.is_file():
-            try:
-                yaml.safe_load(path.read_text(encoding="utf-8"))
-            except yaml.YAMLError:
-                yield path
+        except ValueError as error:
+            if is_lightnings_own(error):
+                raise InputError(
+                    f"Expected `trainer:` to hold what can work; got: {error}"
+                ) from error
+            raise
 
 
 def parser_settings() -> dict[str, Any]:

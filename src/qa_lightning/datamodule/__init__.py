@@ -356,6 +356,8 @@ def data_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     for key in ("batch_size", "max_length", "max_question_length", "eval_batch_size"):
         if settings[key] is not None and settings[key] < 1:
             yield f"Expected `data.{key}` to be at least 1; got {settings[key]}."
+    if settings["num_workers"] < 0:
+        yield f"Expected `data.num_workers` to be at least 0; got {settings['num_workers']}."
     if not 0 <= settings["doc_stride"] < settings["max_length"]:
         yield (
             f"Expected `data.doc_stride`, the overlap of windows, between 0 and `data.max_length` "

@@ -1,0 +1,90 @@
+"""What the parsers' and Lightning's own errors leave out: the file, the key that was meant."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qa_lightning.errors import InputError
+
+_UNKNOWN_KEY = re.compile(r"(?:does not accept option '|unrecognized arguments: --)([\w.]+)")
+
+
+def check_configs(arguments: Sequence[str]) -> None:
+    """Refuse ``--config`` files that hold no keys: the parser's messages do not name the file.
+
+    Raises:
+        InputError: a file is no UTF-8, no YAML, or no mapping.
+    """
+    for path in config_files(arguments):
+        try:
+            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"Expected YAML in {path}; it cannot be read: {' '.join(str(error).split())}. "
+                "Mend it there."
+            ) from error
+        if not isinstance(settings, dict):
+            found = "nothing" if settings is None else f"a {type(settings).__name__}"
+            raise InputError(
+                f"Expected keys such as `data:` and `model:` in {path}; got {found}. Write them, "
+                "or leave this `--config` out."
+            )
+
+
+def config_files(arguments: Sequence[str]) -> Iterator[Path]:
+    """Yield the files that ``--config`` names."""
+    for name, value in pairwise([*arguments, ""]):
+        option, _, joined = name.partition("=")
+        path = Path(joined or value)
+        if option in ("--config", "-c") and path.is_file():
+            yield path
+
+
+def explained(error: Exception, arguments: Sequence[str], known: Iterable[str]) -> str:
+    """Return a parser's message, with the file of an unknown key and the one that is like it.
+
+    Args:
+        error: the parser's.
+        arguments: of the command line.
+        known: all keys of the command.
+    """
+    message = str(error)
+    found = _UNKNOWN_KEY.search(message)
+    if found is None:
+        return message
+    key = found[1]
+    for path in config_files(arguments):
+        if _holds(yaml.safe_load(path.read_text(encoding="utf-8")), key.split(".")):
+            message += f" (in {path})"
+    near = difflib.get_close_matches(key, list(known), n=1)
+    command = arguments[0]
+    return message + (
+        f". Did you mean `{near[0]}`?"
+        if near
+        else f". `lightning {command} --help` tells the keys."
+    )
+
+
+def _holds(settings: Any, parts: Sequence[str]) -> bool:
+    if not parts:
+        return True
+    return (
+        isinstance(settings, dict)
+        and parts[0] in settings
+        and _holds(settings[parts[0]], parts[1:])
+    )
+
+
+def is_lightnings_own(error: Exception) -> bool:
+    """Say whether Lightning itself raised an error, as it does for settings that cannot work."""
+    trace = error.__traceback__
+    module = ""
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        trace = trace.tb_next
+    return module.startswith("lightning.")

@@ -1,0 +1,73 @@
+"""Mistakes that are told before any work is done: where they are, and what was meant."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from running import fail, run, write_yaml
+
+pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+
+Settings = dict[str, dict[str, Any]]
+
+
+def test_an_unknown_key_is_told_with_its_file_and_the_key_that_was_meant(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key, meant in (("batchsize", "batch_size"), ("max_lenght", "max_length")):
+        overlay = write_yaml(tmp_path / f"{key}.yaml", {"data": {key: 3}})
+        message = fail(capsys, "fit", "--config", small, "--config", overlay)
+        assert f"'data.{key}' (in {overlay}). Did you mean `data.{meant}`?" in message
+
+
+def test_answers_of_random_weights_are_told(
+    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run("validate", "--config", small)
+    assert "--ckpt_path best" in caplog.text
+    caplog.clear()
+    run("fit", "--config", small)
+    run("validate", "--config", small, "--ckpt_path", "best")
+    assert "random weights" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "t5", "bert"])
+def test_another_kind_of_model_is_told(
+    kind: str, small_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / kind).mkdir()
+    (tmp_path / kind / "config.json").write_text(json.dumps({"model_type": kind}))
+    small_settings["model"] = {"model_name_or_path": str(tmp_path / kind)}
+    message = fail(capsys, "fit", "--config", write_yaml(tmp_path / "kind.yaml", small_settings))
+    assert f"'{kind}' model" in message
+    assert "qa-lightning longify" in message
+
+
+def test_folders_that_cannot_be_written_are_told_at_once(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    keys = (
+        "trainer.default_root_dir",
+        "checkpoint.dirpath",
+        "evaluation.output_dir",
+        "data.cache_dir",
+    )
+    arguments = [f"--{key}={file / 'below'}" for key in keys]
+    message = fail(capsys, "fit", "--config", small, *arguments)
+    assert [key for key in keys if f"`{key}` to be a folder; {file} is a file" not in message] == []
+    assert file.read_text() == "in the way"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_told(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    root = tmp_path / "locked" / "run"
+    message = fail(capsys, "fit", "--config", small, "--trainer.default_root_dir", root)
+    assert "not writable" in message
