@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from numbers import Real
 from typing import Any
 
 from qa_lightning.errors import InputError
@@ -12,8 +13,10 @@ def further_figures(
 ) -> dict[str, float]:
     """Return the figures of metrics that ``evaluate.load`` finds, as ``<metric>_<figure>``.
 
-    A metric that takes SQuAD rows gets rows; any other gets each predicted text with its gold
-    texts, questions without a gold text left out.
+    A metric that takes SQuAD rows gets rows, of SQuAD 2 if it wants them: the answers are decided,
+    so that the no-answer probability is 1 where none is given, else 0. Any other metric gets each
+    predicted text with its gold texts, questions without a gold text left out; where that leaves
+    nothing, it has no figures.
 
     Args:
         names: Hub ids or folders of metrics.
@@ -26,15 +29,18 @@ def further_figures(
     figures: dict[str, float] = {}
     for name in names:
         metric = _load(name)
+        inputs = _inputs(metric, predictions, gold)
+        if not inputs["references"]:
+            continue
         try:
-            result = metric.compute(**_inputs(metric, predictions, gold))
-        except (TypeError, ValueError) as error:
+            result = dict(metric.compute(**inputs))
+        except Exception as error:  # whatever a script of the user's own may raise
             raise InputError(
                 f"Expected a metric of texts in `evaluation.metrics`; {name!r} could not score "
-                f"the answers: {str(error).splitlines()[0]}"
+                f"the answers: {_reason(error)}"
             ) from error
         short = name.rstrip("/").rsplit("/", 1)[-1]
-        numbers = {key: value for key, value in result.items() if isinstance(value, int | float)}
+        numbers = {key: value for key, value in result.items() if isinstance(value, Real)}
         figures |= {f"{short}_{key}": float(value) for key, value in numbers.items()}
     return figures
 
@@ -45,26 +51,37 @@ def _load(name: str) -> Any:
 
     try:
         return evaluate.load(name, keep_in_memory=True)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # of the hub, of the file system, or of the script
         raise InputError(
             f"Expected `evaluation.metrics` to name metrics that `evaluate.load` finds; {name!r} "
-            f"could not be loaded: {str(error).splitlines()[0]}"
+            f"could not be loaded: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error is and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _inputs(
     metric: Any, predictions: Mapping[str, str], gold: Mapping[str, Sequence[str]]
 ) -> dict[str, list[Any]]:
-    if "prediction_text" in str(metric.features):
+    expected = str(metric.features)
+    if "prediction_text" in expected:
+        rows: list[Any] = [{"id": name, "prediction_text": predictions[name]} for name in gold]
+        if "no_answer_probability" in expected:
+            rows = [
+                row | {"no_answer_probability": float(not row["prediction_text"])} for row in rows
+            ]
         return {
-            "predictions": [{"id": name, "prediction_text": predictions[name]} for name in gold],
+            "predictions": rows,
             "references": [
                 {"id": name, "answers": {"text": list(texts), "answer_start": [0] * len(texts)}}
                 for name, texts in gold.items()
             ],
         }
     answerable = {name: texts for name, texts in gold.items() if texts}
-    takes_many = "List(" in str(metric.features) or "Sequence(" in str(metric.features)
+    takes_many = "List(" in expected or "Sequence(" in expected
     return {
         "predictions": [predictions[name] for name in answerable],
         "references": [list(texts) if takes_many else texts[0] for texts in answerable.values()],
