@@ -4,8 +4,8 @@ Axes: ``w`` windows, ``f`` features of the data set, ``e`` examples, ``a`` answe
 ``c`` all candidates of a block of examples.
 """
 
+import itertools
 import math
-import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -168,7 +168,7 @@ def _best_texts(spans: Spans, contexts: list[str], n_best: int) -> tuple[Spans, 
     """
     best = best_distinct(spans, n_best)
     texts = cut(best, contexts)
-    if not (all(texts) and all(map(operator.is_, texts, map(str.strip, texts)))):
+    if not all(texts) or texts != list(map(str.strip, texts)):
         best = best_distinct(trim(spans, contexts), n_best)
         texts = cut(best, contexts)
     return best, texts
@@ -182,7 +182,7 @@ def _records(
     names: list[str],
     decision: _Decision,
 ) -> Iterator[QuestionAnswers]:
-    """Yield the record of each example of a block."""
+    """Return the record of each example of a block."""
     first_e = np.searchsorted(spans.example_c, np.arange(len(row_e) + 1))
     rank_c = np.arange(len(spans.example_c)) - first_e[spans.example_c]
     scores_ea = np.full((len(row_e), decision.n_best), -np.inf)
@@ -192,9 +192,8 @@ def _records(
     odds_e = null_e - scores_ea[:, 0]
     given_e = (scores_ea[:, 0] > -np.inf) & ~(odds_e > decision.threshold)
     bounds = first_e.tolist()
-    numbers = (array.tolist() for array in (row_e, null_e, odds_e, no_answer_e, given_e))
-    columns = zip(names, bounds[:-1], bounds[1:], *numbers, strict=True)
     answers = AnswerColumns(spans.start_c, spans.end_c, spans.score_c, confidence_c)
-    for name, low, high, row, null, odds, no_answer, given in columns:
-        found = AnswerList(texts[low:high], answers, low)
-        yield QuestionAnswers(name, row, found, null, odds, no_answer, given)
+    texts_e = map(texts.__getitem__, map(slice, bounds[:-1], bounds[1:]))
+    found_e = map(AnswerList, texts_e, itertools.repeat(answers), bounds[:-1])
+    numbers = (array.tolist() for array in (null_e, odds_e, no_answer_e, given_e))
+    return map(QuestionAnswers, names, row_e.tolist(), found_e, *numbers)

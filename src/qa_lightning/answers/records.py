@@ -70,7 +70,7 @@ class AnswerList(Sequence[Answer]):
         if isinstance(place, slice):
             return tuple(self[at] for at in range(*place.indices(len(self))))
         text = self._texts[place]
-        at = self._first + place % len(self)
+        at = self._first + place % len(self._texts)
         starts, ends, scores, confidences = self._columns
         return Answer(text, starts.item(at), ends.item(at), scores.item(at), confidences.item(at))
 

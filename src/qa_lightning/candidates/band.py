@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -31,16 +30,18 @@ def band_spans(
         n_lengths: the longest answer, in tokens, no longer than the window.
     """
     rows, n_tokens = start_bl.shape
-    context_bl = context_mask_bl.astype(np.bool_, copy=False)
-    start_bl = np.where(context_bl, start_bl, _IMPOSSIBLE)
-    ends_bm = np.full((rows, n_tokens + n_lengths - 1), _IMPOSSIBLE)
-    np.copyto(ends_bm[:, :n_tokens], end_bl, where=context_bl)
+    outside_bl = np.logical_not(context_mask_bl)
+    start_bl = masked(start_bl, outside_bl)
+    ends_bm = np.empty((rows, n_tokens + n_lengths - 1), np.float32)
+    ends_bm[:, :n_tokens], ends_bm[:, n_tokens:] = end_bl, _IMPOSSIBLE
+    np.copyto(ends_bm[:, :n_tokens], _IMPOSSIBLE, where=outside_bl)
     places_bk = first_largest(start_bl + _sliding_maximum(ends_bm, n_lengths), n_best)
-    starts_bk = places_bk % n_tokens
-    ends_bld = as_strided(
-        ends_bm, (rows, n_tokens, n_lengths), (*ends_bm.strides, ends_bm.itemsize), writeable=False
-    )
-    ends_bkd = ends_bld[np.arange(rows)[:, None], starts_bk]
+    row_b1 = np.arange(rows)[:, None]
+    starts_bk = places_bk - row_b1 * n_tokens
+    # Each end and those after it, all rows in one; numpy's `as_strided` takes 20 us to say so.
+    shape_md = (ends_bm.size - n_lengths + 1, n_lengths)
+    ends_md: Floats = np.ndarray(shape_md, np.float32, ends_bm, strides=(4, 4))
+    ends_bkd = ends_md[places_bk + row_b1 * (n_lengths - 1)]
     scores_bm = (start_bl.ravel()[places_bk][:, :, None] + ends_bkd).reshape(rows, -1)
     # The columns are ordered by start, then by length: the order of equal scores.
     places_bn = first_largest(scores_bm, n_best)
@@ -52,21 +53,11 @@ def band_spans(
     return starts_bn, starts_bn + places_bn % n_lengths, scores_bn
 
 
-def clean(logits_bl: Floats, mask_bl: Mask) -> Floats:
-    """Return logits with ``-inf`` where the mask is 0 or they are NaN, and no other infinity."""
-    if not np.isfinite(logits_bl.sum()):
-        largest = float(np.finfo(np.float32).max)
-        logits_bl = np.nan_to_num(logits_bl, nan=-np.inf, posinf=largest, neginf=-np.inf)
-    return logits_bl if mask_bl.all() else np.where(mask_bl, logits_bl, _IMPOSSIBLE)
-
-
-def log_sum_exp(logits_bl: Floats) -> Floats:
-    """Return each row's log-sum-exp; at least one logit of it is finite."""
-    largest_b1 = logits_bl.max(axis=1, keepdims=True)
-    weights_bl = logits_bl - largest_b1
-    np.exp(weights_bl, out=weights_bl)
-    total_b: Floats = np.log(weights_bl.sum(axis=1)) + largest_b1[:, 0]
-    return total_b
+def masked(values_bm: Floats, where_bm: Mask) -> Floats:
+    """Return a copy with ``-inf`` where the mask of booleans is set."""
+    values_bm = values_bm.copy()
+    np.copyto(values_bm, _IMPOSSIBLE, where=where_bm)  # a fourth of the time of `np.where`
+    return values_bm
 
 
 def first_largest(values_bm: Floats, count: int) -> Ints:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qa_lightning.candidates.band import band_spans, clean, log_sum_exp
+from qa_lightning.candidates.band import Mask, band_spans, masked
 from qa_lightning.candidates.search import (
     IMPOSSIBLE,
     check_sizes,
@@ -165,10 +165,13 @@ def _reduce_on_cpu(
 ) -> Reduced:
     """Reduce logits with numpy: half the time of :func:`_reduce` on the CPU."""
     check_sizes(n_best, max_answer_length)
-    attention_bl = masks.attention_mask_bl.numpy()
-    start_bl, end_bl = (
-        clean(x.detach().float().numpy(), attention_bl) for x in (start_logits_bl, end_logits_bl)
-    )
+    padding_bl = masks.attention_mask_bl.numpy() == 0
+    logits = [_masked_on_cpu(x, padding_bl) for x in (start_logits_bl, end_logits_bl)]
+    total_b = _log_sum_exp(logits[0]) + _log_sum_exp(logits[1])
+    if not np.isfinite(total_b.numpy()).all():  # only NaN and infinity make it so
+        logits = list(clean_logits(*logits))
+        total_b = logits[0].logsumexp(dim=1) + logits[1].logsumexp(dim=1)
+    start_bl, end_bl = (x.numpy() for x in logits)
     n_lengths = min(max_answer_length, start_bl.shape[1])
     starts_bn, lasts_bn, scores_bn = map(
         torch.from_numpy,
@@ -178,8 +181,21 @@ def _reduce_on_cpu(
     return (
         *padded(starts_bn, lasts_bn, scores_bn, n_best),
         torch.from_numpy(start_bl[at_cls] + end_bl[at_cls]),
-        torch.from_numpy(log_sum_exp(start_bl) + log_sum_exp(end_bl)),
+        total_b,
     )
+
+
+def _masked_on_cpu(logits_bl: Tensor, padding_bl: Mask) -> Tensor:
+    """Return logits in float32, ``-inf`` at padding."""
+    logits_bl = logits_bl.detach().float()
+    if padding_bl.any():
+        return torch.from_numpy(masked(logits_bl.numpy(), padding_bl))
+    return logits_bl
+
+
+def _log_sum_exp(logits_bl: Tensor) -> Tensor:
+    """Return each row's log-sum-exp, NaN where it is infinite; faster than torch's own."""
+    return logits_bl.amax(dim=1) - logits_bl.log_softmax(dim=1).amax(dim=1)
 
 
 def _first_set(mask_bl: Tensor) -> Tensor:
