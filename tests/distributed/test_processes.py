@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.two_process, pytest.mark.xdist_group("two_process")]
 
 Settings = dict[str, dict[str, Any]]
 TESTS = Path(__file__).resolve().parents[1]
-PATH = os.pathsep.join([str(TESTS), str(TESTS / "distributed")])
+OWN = [str(TESTS), str(TESTS / "distributed")]
+PATH = os.pathsep.join([*OWN, *filter(None, [os.environ.get("PYTHONPATH")])])
 FILES = ("predictions", "nbest_predictions", "null_odds", "scores")
 
 
