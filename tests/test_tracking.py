@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import wandb
+from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from qa_lightning import AnswerEvaluation, QADataModule, QAModule
 from qa_lightning.callbacks import RunTracking
 from qa_lightning.callbacks.tracked_run import last_step
 from qa_lightning.callbacks.tracking_report import watched_tensors
@@ -316,6 +318,22 @@ def test_distributions_leave_out_what_is_not_finite() -> None:
     assert set(watched) == {"gradients/some", "parameters/some", "parameters/none"}
     assert watched["gradients/some"].tolist() == [1.0]
     assert wandb.Histogram(watched["gradients/some"].numpy()).histogram
+
+
+def test_without_a_configuration_the_hyper_parameters_are_told(
+    small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    given = settings(tmp_path, small_files)
+    data, model = QADataModule(**given["data"]), QAModule(**given["model"])
+    trainer = Trainer(
+        callbacks=[AnswerEvaluation(), RunTracking()], logger=False, **given["trainer"]
+    )
+    trainer.validate(model, datamodule=data, verbose=False)
+    config = read_json(tmp_path / "run" / "reports" / "validate.json")
+    assert config["data"]["doc_stride"] == 16
+    assert config["data"]["data_files"] == given["data"]["data_files"]
+    assert config["model"]["learning_rate"] == 1e-3
+    assert config["provenance"]["command"] == "validate"
 
 
 def test_a_resumed_run_tells_which_answers_changed(without_logger: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What trackers are told of a trainer: its splits, its step, what its results depend on."""
 
+import json
 from typing import Any, Protocol
 
 import datasets
@@ -43,6 +44,14 @@ def provenance(trainer: Trainer) -> dict[str, Any]:
         "label_audit": train.audit.to_dict() if train is not None and train.audit else None,
         "processes": trainer.world_size,
     }
+
+
+def hyper_parameters(trainer: Trainer) -> dict[str, Any]:
+    """Return what the module and the datamodule were made with, as plain values."""
+    parts = {"model": trainer.lightning_module, "data": trainer.datamodule}  # type: ignore[attr-defined]
+    given = {name: dict(part.hparams) for name, part in parts.items() if part is not None}
+    plain: dict[str, Any] = json.loads(json.dumps(given, default=str))
+    return plain
 
 
 def last_step(trainer: Trainer) -> int:

@@ -11,7 +11,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from qa_lightning.callbacks.assessment import Assessment
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
-from qa_lightning.callbacks.tracked_run import is_dry, last_step, provenance, splits_of
+from qa_lightning.callbacks.tracked_run import (
+    hyper_parameters,
+    is_dry,
+    last_step,
+    provenance,
+    splits_of,
+)
 from qa_lightning.callbacks.tracking_report import (
     Watched,
     answers_worth_a_look,
@@ -40,7 +46,8 @@ class RunTracking(Callback):
         seed: of the random part of the answer table.
 
     Attributes:
-        config: the resolved configuration, plain values; the command line sets it.
+        config: the resolved configuration, plain values; the command line sets it. Empty: what
+            module and datamodule were made with is sent in its place.
         scores: of each whole validation, by the optimizer steps before it; a resumed run has those
             of the run before.
 
@@ -188,7 +195,8 @@ class RunTracking(Callback):
         self._has_begun = True
         folder = Path(trainer.default_root_dir) / FOLDER
         self._trackers = trackers_of(trainer.loggers, folder)
-        config = {**self.config, "provenance": provenance(trainer)}
+        config = self.config or hyper_parameters(trainer)
+        config = {**config, "provenance": provenance(trainer)}
         for tracker in self._trackers.values():
             tracker.log_config(config)
 

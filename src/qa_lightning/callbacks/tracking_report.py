@@ -100,7 +100,7 @@ def label_figures(audit: AlignmentAudit) -> dict[str, float]:
 
 
 def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor]]:
-    """Return gradients or parameters of the trainable parameters, flat on the CPU in float32.
+    """Return gradients or parameters of the trainable parameters, on the CPU in float32.
 
     Their finite values: a distribution has no place for others, which 16-bit training meets as a
     matter of course. ``train/gradient_norm`` tells of them.
@@ -111,12 +111,13 @@ def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor
             found.append((f"gradients/{name}", parameter.grad))
         if watch != "gradients" and parameter.requires_grad:
             found.append((f"parameters/{name}", parameter))
-    finite = ((name, _finite(value.detach())) for name, value in found)
-    return [(name, values) for name, values in finite if len(values)]
+    finite = ((name, _finite(value.detach().float().cpu())) for name, value in found)
+    return [(name, values) for name, values in finite if values.numel()]
 
 
-def _finite(value: Tensor) -> Tensor:
-    return value[value.isfinite()].float().cpu()
+def _finite(values: Tensor) -> Tensor:
+    is_finite = values.isfinite()
+    return values if is_finite.all() else values[is_finite]
 
 
 def _calibration(assessment: Assessment) -> dict[str, float]:
