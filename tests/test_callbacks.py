@@ -267,7 +267,10 @@ def test_the_preview_shows_sentence_answer_and_gold() -> None:
 def test_the_preview_estimates_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     preview = AnswerPreview(estimate_after=2)
     trainer: Any = SimpleNamespace(
-        global_step=10, is_global_zero=True, estimated_stepping_batches=100
+        global_step=10,
+        is_global_zero=True,
+        estimated_stepping_batches=100,
+        progress_bar_callback=None,
     )
     preview.on_train_start(trainer, None)
     for step in (11, 12, 13):

@@ -1,6 +1,7 @@
 """``fit``, ``validate``, ``test`` and ``predict``: the LightningCLI subclass."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,6 +173,7 @@ def _quiet() -> None:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).addFilter(_is_news)
     if is_quiet():
+        os.environ.setdefault("WANDB_QUIET", "true")  # no charts of characters in a log file
         datasets.disable_progress_bars()
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
