@@ -28,6 +28,8 @@ from qa_lightning.scores import (
     squad_scores,
 )
 
+_EXAMPLES_AT_ONCE = 256  # the contexts of a whole split may not fit into memory
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -64,14 +66,16 @@ class Gold:
     @classmethod
     def of(cls, examples: datasets.Dataset, rows: Ints) -> "Gold":
         """Read the gold texts of some rows."""
-        columns = examples.select_columns(["id", "context", "answers", "spans"])[rows.tolist()]
+        columns = examples.select_columns(["id", "context", "answers", "spans"])
         official: dict[str, list[str]] = {}
         repaired: dict[str, list[str]] = {}
-        for name, context, gold, spans in zip(*columns.values(), strict=True):
-            pairs = zip(spans["start_char"], spans["end_char"], strict=True)
-            found = [context[start:end] for start, end in pairs if start is not None]
-            official[name] = list(gold["text"])
-            repaired[name] = list(dict.fromkeys([*gold["text"], *found]))
+        for block in range(0, len(rows), _EXAMPLES_AT_ONCE):
+            batch = columns[rows[block : block + _EXAMPLES_AT_ONCE].tolist()]
+            for name, context, gold, spans in zip(*batch.values(), strict=True):
+                pairs = zip(spans["start_char"], spans["end_char"], strict=True)
+                found = [context[start:end] for start, end in pairs if start is not None]
+                official[name] = list(gold["text"])
+                repaired[name] = list(dict.fromkeys([*gold["text"], *found]))
         return cls(official, repaired)
 
     @property
