@@ -38,7 +38,9 @@ offsets = [5 * (place // 2) + 4 * (place % 2) for place in range(2 * (tokens - Q
 example_of = [row for row in range(windows) for _ in range(1 + (row % 4 == 3))][:windows]
 count = 1 + example_of[-1]
 split = SimpleNamespace(
-    features=beside(on_disk("offsets", {"context_offsets": offsets}), {"example_index": example_of}),
+    features=beside(
+        on_disk("offsets", {"context_offsets": offsets}), {"example_index": example_of}
+    ),
     examples=beside(on_disk("contexts", {"context": context}).select(range(count)), {
         "id": [f"question {row}" for row in range(count)],
         "question": ["Quem?"] * count,
@@ -64,7 +66,8 @@ def evaluate(last):
         start_logits, end_logits = torch.randn(2, BATCH, tokens)
         evaluation.on_validation_batch_end(
             trainer, module,
-            {"start_logits_bl": start_logits, "end_logits_bl": end_logits, "loss_b": torch.rand(BATCH)},
+            {"start_logits_bl": start_logits, "end_logits_bl": end_logits,
+             "loss_b": torch.rand(BATCH)},
             {"context_mask": context_mask, "attention_mask": attention_mask,
              "cls_positions": first_token, "start_positions": first_token,
              "feature_index": torch.arange(first, first + BATCH)},
