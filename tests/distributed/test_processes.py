@@ -33,6 +33,10 @@ for arguments in json.loads(sys.argv[1]):
     main(arguments)
 from ranks import gather_uneven
 gather_uneven()
+# Gloo's threads may still run at exit, and abort a process that has done all it should.
+from torch import distributed
+distributed.barrier()
+distributed.destroy_process_group()
 """
 
 
@@ -119,7 +123,12 @@ def assert_equal(files: dict[str, Any], expected: dict[str, Any]) -> None:
     assert len(exact) >= 6
     for key in (*exact, "slices", "examples", "windows_without_label"):
         assert files["scores"][key] == expected["scores"][key], key
-    for key in ("loss", "calibration_error", "temperature", "threshold"):
+    fitted = ["loss", "calibration_error", "temperature"]
+    if expected["scores"]["threshold"] is None:
+        assert files["scores"]["threshold"] is None
+    else:
+        fitted.append("threshold")
+    for key in fitted:
         assert files["scores"][key] == pytest.approx(expected["scores"][key], rel=1e-4), key
     for name, entries in expected["nbest_predictions"].items():
         mine = files["nbest_predictions"][name]
