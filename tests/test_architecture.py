@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
         "demo",
         "examples",
         "features",
+        "languages",
         "reports",
         "scores",
         "trackers",

@@ -28,7 +28,8 @@ class CheckpointContents:
         attention: ``windowed`` or ``reference``.
         tokenizer_files: file name to text.
         windows: the datamodule's state: ``max_length``, ``doc_stride``, …
-        fitted: the evaluation's state: ``threshold``, ``temperature``, ``no_answer``.
+        fitted: the evaluation's state: ``threshold``, ``temperature``, ``no_answer``, and what the
+            confidences are worth: ``calibration``, ``risk_coverage``.
         data: the datamodule's arguments, for the model card.
         training: the module's other arguments, for the model card.
         epoch: when it was written.

@@ -171,11 +171,11 @@ def score_table(title: str, figures: list[Figure]) -> Table:
     for column in ("now", "95 % interval", "change", "best so far"):
         table.add_column(column, justify="right")
     for figure in figures:
-        shown = "" if figure.low is None or figure.high is None else "{:.1f} to {:.1f}"
+        ends = [_shown(figure.name, x) for x in (figure.low, figure.high) if x is not None]
         table.add_row(
             figure.name,
             _shown(figure.name, figure.value),
-            shown.format(figure.low, figure.high),
+            " to ".join(ends),
             _change(figure),
             _shown(figure.name, figure.best),
             style="bold" if figure.name in _MAIN else None,
