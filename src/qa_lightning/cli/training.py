@@ -1,5 +1,6 @@
 """``fit``, ``validate``, ``test`` and ``predict``: the LightningCLI subclass."""
 
+import atexit
 import logging
 import os
 import warnings
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import datasets
+import torch
 import transformers
 import yaml
 from jsonargparse import ArgumentError, Namespace
@@ -102,6 +104,7 @@ class QALightningCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the command, and end the loggers' runs with it."""
         failed = True
+        atexit.register(_leave_process_group)
         try:
             super()._run_subcommand(subcommand)
             failed = False
@@ -176,6 +179,15 @@ def _quiet() -> None:
         os.environ.setdefault("WANDB_QUIET", "true")  # no charts of characters in a log file
         datasets.disable_progress_bars()
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _leave_process_group() -> None:
+    """Stop gloo's threads: at exit they may abort a process that has done all it should.
+
+    Lightning does so for NCCL alone.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _is_news(record: logging.LogRecord) -> bool:
