@@ -17,6 +17,12 @@ from transformers import (
 from qa_lightning.attention import use_windowed_attention
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
+from qa_lightning.model.optimizer import (
+    base_rate,
+    freeze_embeddings,
+    optimizer_problems,
+    parameter_groups,
+)
 from qa_lightning.objectives import OBJECTIVES, labelled_mean, window_loss
 
 ATTENTIONS = ("windowed", "reference")
@@ -60,6 +66,10 @@ class QAModule(LightningModule):
         attention: ``windowed`` (exact and fast) or ``reference`` (transformers' own).
         objective: name of the training objective (see ``qa_lightning.objectives``).
         learning_rate: peak learning rate of AdamW.
+        head_learning_rate: that of the question-answering head; None is ``learning_rate``.
+        layer_decay: each layer's rate is this times the rate of the layer above, down to the
+            embeddings; 1 gives all the same.
+        freeze_embeddings: leave the embeddings as they are.
         weight_decay: AdamW's decay of matrices; biases and norms have none.
         adam_betas: AdamW's decay rates of the two moments.
         warmup_ratio: share of all optimizer steps, 0 to 1, in which the rate rises from zero.
@@ -81,6 +91,9 @@ class QAModule(LightningModule):
         attention: str = "windowed",
         objective: str = "first_answer",
         learning_rate: float = 1e-5,
+        head_learning_rate: float | None = None,
+        layer_decay: float = 1.0,
+        freeze_embeddings: bool = False,
         weight_decay: float = 0.01,
         adam_betas: tuple[float, float] = (0.9, 0.999),
         warmup_ratio: float = 0.0,
@@ -108,6 +121,8 @@ class QAModule(LightningModule):
             network.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
+        if self.hparams["freeze_embeddings"]:
+            freeze_embeddings(network.base_model)
         self.network = network.train()
 
     def _build_network(self) -> LongformerForQuestionAnswering:
@@ -127,14 +142,18 @@ class QAModule(LightningModule):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return start and end logits, each ``[b, l]``, of a batch of windows."""
-        if self.network is None:
-            raise RuntimeError("call `configure_model()` before the first forward pass")
+        network = self._built()
         keys = ["input_ids", "attention_mask", "global_attention_mask"]
-        if self.network.config.type_vocab_size > 1:
+        if network.config.type_vocab_size > 1:
             keys.append("token_type_ids")
         inputs = {key: batch[key] for key in keys if key in batch}
-        outputs = self.network(**inputs)
+        outputs = network(**inputs)
         return outputs.start_logits, outputs.end_logits
+
+    def _built(self) -> LongformerForQuestionAnswering:
+        if self.network is None:
+            raise RuntimeError("call `configure_model()` before the first forward pass")
+        return self.network
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean loss over the labelled windows of the batch."""
@@ -146,7 +165,7 @@ class QAModule(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Log the learning rate that this batch's step will use."""
-        self.log("train/learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.log("train/learning_rate", base_rate(self.optimizers().param_groups[0]))  # type: ignore[union-attr]
 
     def _losses(self, batch: Batch, start_logits_bl: Tensor, end_logits_bl: Tensor) -> Tensor:
         return self.window_loss(
@@ -178,8 +197,11 @@ class QAModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW without decay on biases and norms, and a schedule that moves every step."""
         settings = self.hparams
+        keys = ("learning_rate", "weight_decay", "head_learning_rate", "layer_decay")
         optimizer = torch.optim.AdamW(
-            decay_groups(self, settings["weight_decay"]),
+            parameter_groups(
+                self, backbone=self._built().base_model, **{key: settings[key] for key in keys}
+            ),
             lr=settings["learning_rate"],
             betas=tuple(settings["adam_betas"]),
             fused=self._fused(),
@@ -285,17 +307,7 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         if settings[key] not in allowed:
             known = ", ".join(allowed)
             yield f"Expected `model.{key}` to be one of {known}; got {settings[key]!r}."
-    if not settings["learning_rate"] > 0:
-        yield f"Expected `model.learning_rate` above 0; got {settings['learning_rate']}."
-    if not settings["weight_decay"] >= 0:
-        yield f"Expected `model.weight_decay` of at least 0; got {settings['weight_decay']}."
-    if not all(0 <= beta < 1 for beta in settings["adam_betas"]):
-        yield (
-            "Expected `model.adam_betas` to be two numbers from 0 to below 1; "
-            f"got {list(settings['adam_betas'])}."
-        )
-    if not 0 <= settings["warmup_ratio"] <= 1:
-        yield f"Expected `model.warmup_ratio` between 0 and 1; got {settings['warmup_ratio']}."
+    yield from optimizer_problems(settings)
 
 
 def longformer_config(settings: Mapping[str, Any]) -> LongformerConfig:
@@ -353,12 +365,3 @@ def plain_config(config: LongformerConfig) -> dict[str, Any]:
         for key, value in config.to_diff_dict().items()
         if key not in ignored and hasattr(reference, key)
     }
-
-
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split trainable parameters into matrices, which decay, and biases and norms, which do not."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
