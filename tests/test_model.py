@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertForQuestionAnswering, LongformerForQuestionAnswering
+from transformers import LongformerForQuestionAnswering
 
+from qa_lightning.attention.flex import FlexSelfAttention
+from qa_lightning.backbones import network_config, plain_config
 from qa_lightning.errors import InputError
 from qa_lightning.model import (
     LR_SCHEDULES,
     QAModule,
-    longformer_config,
     module_problems,
-    plain_config,
 )
 from qa_lightning.model.optimizer import base_rate, parameter_groups
 from running import NETWORK, write_model
@@ -112,22 +112,33 @@ def test_dropout_is_active_in_the_training_step() -> None:
     assert len(losses) == 1
 
 
+@pytest.mark.parametrize("attention", ["windowed", "flex"])
 @pytest.mark.parametrize("types", [1, 2])
-def test_both_attentions_give_the_same_logits(types: int) -> None:
-    reference = built(attention="reference").eval()
-    if types == 2:
-        torch.manual_seed(0)
-        reference = QAModule(config={**CONFIG, "type_vocab_size": 2}, attention="reference")
-        reference.configure_model()
-        reference.eval()
-    windowed = QAModule(config=dict(reference.hparams["config"]))
-    windowed.configure_model()
-    windowed.load_state_dict(reference.state_dict())
-    windowed.eval()
+def test_all_attentions_give_the_same_logits(types: int, attention: str) -> None:
+    config = {**CONFIG, "type_vocab_size": types}
+    torch.manual_seed(0)
+    reference = QAModule(config=config, attention="reference")
+    reference.configure_model()
+    torch.nn.init.normal_(reference.network.qa_outputs.weight)
+    ours = QAModule(config=config, attention=attention)
+    ours.configure_model()
+    ours.load_state_dict(reference.state_dict())
+    layers = [module.eval().network.base_model.encoder.layer for module in (ours, reference)]
+    kinds = [type(layer[0].attention.self).__mro__ for layer in layers]
+    assert [FlexSelfAttention in kind for kind in kinds] == [attention == "flex", False]
     mask = batch()["attention_mask"].bool()
     with torch.no_grad():
-        for ours, theirs in zip(windowed(batch()), reference(batch()), strict=True):
-            torch.testing.assert_close(ours[mask], theirs[mask], rtol=1e-4, atol=1e-5)
+        for mine, theirs in zip(ours(batch()), reference(batch()), strict=True):
+            torch.testing.assert_close(mine[mask], theirs[mask], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("16-mixed", False), ("bf16-mixed", True)])
+def test_the_optimizer_is_fused_except_under_16_bit_mixed_precision(
+    precision: str, fused: bool
+) -> None:
+    module = built()
+    module._trainer = SimpleNamespace(estimated_stepping_batches=10, precision=precision)
+    assert module.configure_optimizers()["optimizer"].defaults["fused"] is fused
 
 
 def test_prediction_has_no_loss() -> None:
@@ -225,33 +236,19 @@ def test_hyper_parameters_of_a_checkpoint_need_no_hub(tmp_path: Path) -> None:
 
 
 def test_a_config_survives_the_way_through_plain_values() -> None:
-    config = longformer_config({**CONFIG, "attention_window": [8], "hidden_act": "relu"})
-    again = longformer_config(plain_config(config))
+    config = network_config({**CONFIG, "attention_window": [8], "hidden_act": "relu"})
+    again = network_config(plain_config(config))
     assert again.to_dict() == config.to_dict()
 
 
 def test_unknown_keys_of_a_config_are_told() -> None:
     with pytest.raises(InputError, match="hiden_size"):
-        longformer_config({"hiden_size": 8})
+        network_config({"hiden_size": 8})
 
 
 def test_a_config_that_is_no_longformer_is_told() -> None:
     module = QAModule(config={**CONFIG, "hidden_size": 9})
     with pytest.raises(InputError, match=r"model\.config"):
-        module.configure_model()
-
-
-def test_another_kind_of_model_is_told(tmp_path: Path) -> None:
-    config = BertConfig(
-        vocab_size=30,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-    )
-    BertForQuestionAnswering(config).save_pretrained(tmp_path)
-    module = QAModule(str(tmp_path))
-    with pytest.raises(InputError, match="Longformer"):
         module.configure_model()
 
 
