@@ -186,6 +186,15 @@ def test_every_layer_and_the_head_have_rates_of_their_own() -> None:
         assert base_rate(group) == pytest.approx(1e-3)
 
 
+def test_activations_are_recomputed_without_reentrant_passes() -> None:
+    module = built(gradient_checkpointing=True)
+    layers = module.network.longformer.encoder.layer
+    assert all(layer.gradient_checkpointing for layer in layers)
+    assert all(
+        layer._gradient_checkpointing_func.keywords["use_reentrant"] is False for layer in layers
+    )
+
+
 def test_frozen_embeddings_learn_nothing_and_all_else_does() -> None:
     module = built(freeze_embeddings=True, gradient_checkpointing=True)
     module.log = lambda *_, **__: None

@@ -145,7 +145,16 @@ def test_an_empty_last_batch_and_a_rank_without_windows(evaluations: dict[Any, A
     assert evaluations[3, "one"]["predictions"]
 
 
-def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
+FROZEN = {"freeze_embeddings": True, "gradient_checkpointing": True, "layer_decay": 0.5}
+
+
+@pytest.mark.parametrize(
+    "model", [{}, FROZEN, {"lora": {}, "gradient_checkpointing": True}], ids=["all", "part", "lora"]
+)
+def test_fit_on_two_processes(
+    model: dict[str, Any], small_settings: Settings, tmp_path: Path
+) -> None:
+    small_settings["model"] |= model
     small_settings["trainer"] |= {
         "max_epochs": 2,
         "gradient_clip_val": 1.0,
@@ -176,7 +185,9 @@ def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
     assert logs[0]["weights"] == logs[1]["weights"]
 
     last = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    assert last["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
+    assert last["lr_schedulers"][0]["_last_lr"] == [0.0] * len(
+        last["optimizer_states"][0]["param_groups"]
+    )
     assert last["global_step"] == logs[0]["steps"]
     assert logs[0]["steps"] == 2 * logs[0]["batches"]
     # Both ranks together drew every window.

@@ -31,7 +31,6 @@ _TRAINING_KEYS = (
     "lr_schedule",
 )
 
-_KIND = {"longformer": "Longformer", "bert": "BERT", "roberta": "RoBERTa"}
 _GLOBAL_ATTENTION = """
 question = torch.tensor([owner == 0 for owner in owners])
 question[0] = True  # the question and the first token attend globally
@@ -40,13 +39,12 @@ inputs["global_attention_mask"] = question[None].long()"""
 
 def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str:
     """Return the text of a model card: data, scores, settings and how to use it."""
-    model_type = str(contents.config.get("model_type", "longformer"))
-    article = "An" if model_type[0] in "aeiou" else "A"
+    model_type = _model_type(contents)
     sections = [
         f"---\n{_metadata(contents, settings).to_yaml()}\n---",
         "# Extractive question answering over long documents",
-        f"{article} {_KIND.get(model_type, model_type)} that answers a question with a span of the "
-        "document, word for word. Trained with qa_lightning.",
+        f"A network of type `{model_type}` that answers a question with a span of the document, "
+        "word for word. Trained with qa_lightning.",
         "## Scores",
         "\n".join(_score_lines(settings["scores"])),
         "## How to use it",
@@ -61,9 +59,13 @@ def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str
     return "\n\n".join(sections) + "\n"
 
 
+def _model_type(contents: CheckpointContents) -> str:
+    return str(contents.config.get("model_type", "longformer"))
+
+
 def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> ModelCardData:
     scores = settings["scores"]
-    model_type = str(contents.config.get("model_type", "longformer"))
+    model_type = _model_type(contents)
     dataset = dataset_name(contents.data)
     results = [
         EvalResult(
@@ -141,7 +143,7 @@ With transformers alone, for one window of at most {windows["max_length"]} token
 
 ```python
 import torch
-from transformers import AutoTokenizer, AutoModelForQuestionAnswering
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
 model = AutoModelForQuestionAnswering.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
