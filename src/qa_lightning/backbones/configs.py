@@ -5,11 +5,20 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
-from transformers.models.auto.modeling_auto import MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
+)
 
 from qa_lightning.errors import InputError
 
 DEFAULT_TYPE = "longformer"
+
+# A decoder's token does not see what comes behind it; encoders were trained to fill in tokens, but
+# for these two, which were trained in ways of their own.
+_ENCODERS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, "splinter", "xlnet"} & {
+    *MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
+}
 
 # What transformers raises for a head count of zero, an unknown activation, a size in words, …
 UNBUILDABLE = (
@@ -32,18 +41,18 @@ def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
 
     Raises:
         InputError: a key that the config does not know (it would be stored and ignored), a value
-            of the wrong type, or a kind of network that transformers has no
-            question-answering head for.
+            of the wrong type, or a kind of network that is no encoder with a question-answering
+            head.
     """
     values = dict(settings)
     model_type = values.pop("model_type", DEFAULT_TYPE)
-    if model_type not in MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES:
+    reference = CONFIG_MAPPING[model_type]() if model_type in _ENCODERS else None
+    if reference is None or reference.is_encoder_decoder:
         raise InputError(
-            "Expected `model.config.model_type` to be a kind of network that transformers has a "
+            "Expected `model.config.model_type` to be an encoder that transformers has a "
             f"question-answering head for (longformer, bert, roberta, …); got {model_type!r}."
         )
-    config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
-    reference = config_class()
+    config_class: type[PreTrainedConfig] = type(reference)
     unknown = sorted(key for key in values if not hasattr(reference, key))
     if unknown:
         raise InputError(
@@ -60,19 +69,19 @@ def pretrained_config(name: str, revision: str | None = None) -> PreTrainedConfi
     """Load the config of a checkpoint.
 
     Raises:
-        InputError: there is none of that name, or transformers has no question-answering head
-            for its kind of network.
+        InputError: there is none of that name, or it is no encoder with a question-answering
+            head in transformers.
     """
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(name, revision=revision)
     except (OSError, ValueError) as error:
         raise not_loadable(name, error) from error
-    if config.model_type in MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES:
+    if config.model_type in _ENCODERS and not config.is_encoder_decoder:
         return config
     raise InputError(
         "Expected `model.model_name_or_path` to be a Longformer, a BERT, a RoBERTa or another "
-        f"kind that transformers has a question-answering head for; {name!r} is a "
-        f"{config.model_type!r} model, which has none."
+        f"encoder that transformers has a question-answering head for; {name!r} is a "
+        f"{config.model_type!r} model. Name a checkpoint of such a kind."
     )
 
 
