@@ -17,8 +17,7 @@ pytestmark = [pytest.mark.two_process, pytest.mark.xdist_group("two_process")]
 
 Settings = dict[str, dict[str, Any]]
 TESTS = Path(__file__).resolve().parents[1]
-OWN = [str(TESTS), str(TESTS / "distributed")]
-PATH = os.pathsep.join([*OWN, *filter(None, [os.environ.get("PYTHONPATH")])])
+PATH = os.pathsep.join(map(str, (TESTS, TESTS / "distributed", TESTS.parent / "src")))
 FILES = ("predictions", "nbest_predictions", "null_odds", "scores")
 
 
@@ -170,7 +169,20 @@ def test_an_empty_last_batch_and_a_rank_without_windows(evaluations: dict[Any, A
     assert evaluations[3, "one"]["predictions"]
 
 
-def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
+PARTLY = {
+    "lora": {},
+    "freeze_embeddings": True,
+    "layer_decay": 0.5,
+    "head_learning_rate": 1e-2,
+    "gradient_checkpointing": True,
+}
+
+
+@pytest.mark.parametrize("model", [{}, PARTLY], ids=["all", "part"])
+def test_fit_on_two_processes(
+    model: dict[str, Any], small_settings: Settings, tmp_path: Path
+) -> None:
+    small_settings["model"] |= model
     small_settings["trainer"] |= {
         "max_epochs": 2,
         "gradient_clip_val": 1.0,
@@ -201,7 +213,9 @@ def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
     assert logs[0]["weights"] == logs[1]["weights"]
 
     last = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    assert last["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
+    assert last["lr_schedulers"][0]["_last_lr"] == [0.0] * len(
+        last["optimizer_states"][0]["param_groups"]
+    )
     assert last["global_step"] == logs[0]["steps"]
     assert logs[0]["steps"] == 2 * logs[0]["batches"]
     # Both ranks together drew every window.
