@@ -4,6 +4,7 @@ from qa_lightning.batches.collating import (
     GlobalAttention,
     WindowCollator,
     WindowDataset,
+    global_attention_problems,
     padding_share,
 )
 from qa_lightning.batches.ordering import EvaluationSampler, LengthGroupedSampler
@@ -14,5 +15,6 @@ __all__ = [
     "LengthGroupedSampler",
     "WindowCollator",
     "WindowDataset",
+    "global_attention_problems",
     "padding_share",
 ]
