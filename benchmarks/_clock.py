@@ -1,13 +1,12 @@
 """Time the training of a run that is started by the command line."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
-from _runs import CLOCK_FILE
+from _runs import CLOCK_FILE, Stopwatch
 
 
 class TrainingClock(pl.Callback):
@@ -18,12 +17,11 @@ class TrainingClock(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self._seconds = 0.0
+        self._watch = Stopwatch()
         self._windows = 0
-        self._mark = 0.0
 
     def on_train_start(self, *_: Any) -> None:
-        self._mark = time.perf_counter()
+        self._watch.start()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -31,13 +29,13 @@ class TrainingClock(pl.Callback):
         self._windows += len(batch["input_ids"])
 
     def on_validation_start(self, *_: Any) -> None:
-        self._seconds += time.perf_counter() - self._mark
+        self._watch.stop()
 
     def on_validation_end(self, *_: Any) -> None:
-        self._mark = time.perf_counter()
+        self._watch.start()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        seconds = self._seconds + time.perf_counter() - self._mark
-        record = {"training_seconds": seconds, "windows": self._windows}
+        self._watch.stop()
+        record = {**self._watch.record(), "windows": self._windows}
         path = Path(trainer.default_root_dir) / CLOCK_FILE
         path.write_text(json.dumps(record), encoding="utf-8")

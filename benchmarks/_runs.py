@@ -29,6 +29,29 @@ class Usage(NamedTuple):
     peak_mb: float
 
 
+class Stopwatch:
+    """Add up the seconds between starts and stops, by the clock and of processor time.
+
+    The processor's are what a busy machine leaves to go by.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._cpu_seconds = 0.0
+        self.start()
+
+    def start(self) -> None:
+        self._mark, self._cpu_mark = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        self._seconds += time.perf_counter() - self._mark
+        self._cpu_seconds += time.process_time() - self._cpu_mark
+        self.start()  # a second stop adds what came since
+
+    def record(self) -> dict[str, float]:
+        return {"training_seconds": self._seconds, "training_cpu_seconds": self._cpu_seconds}
+
+
 def run_process(command: Sequence[str], log: Path) -> Usage:
     """Run a command with one thread and no network; its output goes to a file.
 

@@ -15,49 +15,40 @@ Trainer with windows padded to `max_length`, a random order, transformers' own a
 20 x 20 search (`preparation.py` and `postprocessing.py` have them). Equal are the longified
 weights, questions, windows and labels, global attention (CLS and question), AdamW with its rates,
 decay, betas and clipping, warm-up, linear decay, batch size, epochs, frozen embeddings, answers of
-at most 30 tokens, and the scores. Neither sees the held-out questions before the end: the last epoch's
-weights are scored.
+at most 30 tokens, and the scores. Neither sees the held-out questions before the end: the weights
+of the last epoch are scored.
 
 What run_qa.py itself lacks and was given: the global attention mask (transformers' Longformer
 counts on three separators a row, tokenizers of BERT models put two), the head's own learning rate
 and the frozen embeddings. What is not equal: the order of the windows and the draws of dropout, as
 the same seed means another thing to either trainer; questions of more than 64 tokens are cut by
-ours (XQuAD has none). Training seconds leave out preparation and evaluation; the process's seconds
-have them all.
+ours (XQuAD has none). Training seconds leave out preparation and evaluation; the whole process's
+have them. Shares are of the sums over seeds, and in brackets of each seed.
 """
 
 import argparse
 import json
-import statistics
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from _proof import (
     DATA,
     Recipe,
-    Row,
     Run,
     add_options,
+    all_records,
     base_model,
+    described,
     fit_with_project,
-    kept,
     longified,
-    paired_interval,
-    question_scores,
     read_rows,
     recipe_of,
-    references_of,
-    report,
     split_titles,
     write_rows,
 )
-from _runs import BENCHMARKS, Records, alternating, in_turns, mean_and_error, run_process
-from _timing import table
+from _proof_tables import Row, Study, difference_table, mean_table, report, run_table
+from _runs import BENCHMARKS, alternating, run_process
 
 OURS, PEER = "qa_lightning", "run_qa.py"
 RECIPE = Recipe()
@@ -110,75 +101,11 @@ def prepare(options: argparse.Namespace) -> tuple[list[Run], list[Row]]:
     return runs, held_out
 
 
-def run_table(records: Sequence[Row], scores: Sequence[tuple[float, float]]) -> str:
-    """Return one line a run."""
-    return table(
-        "Each run; seconds by the clock, one thread",
-        ["way", "seed", "EM", "F1", "windows", "windows/s", "training s", "whole process s",
-         "its processor s", "peak MB"],
-        [
-            [
-                record["settings"]["way"],
-                record["settings"]["seed"],
-                *(f"{score:.1f}" for score in pair),
-                record["windows"],
-                speed(record),
-                *(f"{record[key]:.0f}" for key in (
-                    "training_seconds", "process_seconds", "cpu_seconds", "peak_mb")),
-            ]
-            for record, pair in zip(records, scores, strict=True)
-        ],
-    )  # fmt: skip
-
-
-def speed(record: Row) -> float:
-    """Return training windows per second."""
-    return float(record["windows"] / record["training_seconds"])
-
-
-def mean_table(by_way: dict[str, list[Row]], scores: dict[str, list[tuple[float, float]]]) -> str:
-    """Return one line a way, and the ratios of time and memory."""
-    columns: list[tuple[Callable[[Row], float], int]] = [
-        (speed, 2),
-        (lambda record: record["training_seconds"], 0),
-        (lambda record: record["peak_mb"], 0),
-    ]
-    rows: list[list[object]] = [
-        [
-            way,
-            *(mean_and_error(column) for column in zip(*scores[way], strict=True)),
-            *(mean_and_error([value(r) for r in records], digits) for value, digits in columns),
-        ]
-        for way, records in by_way.items()
-    ]
-    header = ["way", "EM", "F1", "training windows/s", "training s", "peak MB"]
-    return table("Mean ± standard error over seeds", header, rows)
-
-
-def comparison(by_way: dict[str, list[Row]], held_out: list[Row]) -> str:
-    """Say how far ours is from the peer, in scores, time and memory."""
-    references = references_of(held_out)
-    contexts = [row["context"] for row in held_out]
-    scored = {
-        way: [question_scores(record, references) for record in records]
-        for way, records in by_way.items()
-    }
-    lines = []
-    for place, name in enumerate(("EM", "F1")):
-        ours_sq, peer_sq = (np.stack([pair[place] for pair in scored[way]]) for way in (OURS, PEER))
-        gap_sq = ours_sq - peer_sq
-        low, high = paired_interval(gap_sq, contexts)
-        lines.append(
-            f"- {name}, ours less run_qa.py's: {mean_and_error(gap_sq.mean(1).tolist())} over "
-            f"seeds; 95 % interval {low:+.1f} to {high:+.1f} (paired bootstrap over seeds and "
-            "paragraphs)"
-        )
-    for key, name in (("training_seconds", "training time"), ("peak_mb", "peak memory")):
-        ours, peer = ([record[key] for record in by_way[way]] for way in (OURS, PEER))
-        each = ", ".join(f"{a / b:.2f}" for a, b in zip(ours, peer, strict=True))
-        ratio = statistics.mean(ours) / statistics.mean(peer)
-        lines.append(f"- {name}, ours as a share of run_qa.py's: {ratio:.2f} (by seed: {each})")
-    return "\n".join(lines)
+def ratio(study: Study, name: str, key: str) -> str:
+    """Say what share of the peer's time or memory ours takes, over all and by seed."""
+    ours, peer = study.column(OURS, key), study.column(PEER, key)
+    each = ", ".join(f"{a / b:.2f}" for a, b in zip(ours, peer, strict=True))
+    return f"- {name}, ours as a share of run_qa.py's: {sum(ours) / sum(peer):.2f} ({each})"
 
 
 def main() -> None:
@@ -190,32 +117,22 @@ def main() -> None:
     add_options(parser, RECIPE, "proof_xquad")
     options = parser.parse_args()
     runs, held_out = prepare(options)
-    references = references_of(held_out)
-    store = Records(options.work / "runs.jsonl")
-    work = partial(kept, store, work=train, references=references)
-    records = in_turns(runs, work, options.processes)
-    means = [
-        tuple(float(values.mean()) for values in question_scores(record, references))
-        for record in records
-    ]
-    by_way: dict[str, list[Row]] = {}
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for way in (PEER, OURS):
-        chosen = sorted(
-            (place for place, run in enumerate(runs) if run.way == way),
-            key=lambda place: runs[place].seed,
-        )
-        by_way[way] = [records[place] for place in chosen]
-        scores[way] = [means[place] for place in chosen]
-    recipe = ", ".join(f"{name} {value}" for name, value in asdict(recipe_of(options)).items())
+    study = Study.of(all_records(runs, train, held_out, options), held_out, (PEER, OURS))
     report(
         "XQuAD-en, a longified MiniLM: this project beside run_qa.py",
         [
             f"{options.articles} articles to train, the last {options.held_out} held out "
-            f"({len(held_out)} questions); {recipe}; {options.processes} runs side by side.",
-            mean_table(by_way, scores),
-            comparison(by_way, held_out),
-            run_table(records, means),
+            f"({len(held_out)} questions); {described(options)}.",
+            mean_table(study),
+            difference_table(study, [(OURS, PEER)]),
+            "\n".join(
+                [
+                    ratio(study, "training time", "training_seconds"),
+                    ratio(study, "processor time of training", "training_cpu_seconds"),
+                    ratio(study, "peak memory", "peak_mb"),
+                ]
+            ),
+            run_table(study),
         ],
         options.output,
     )
