@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser, recipe: Recipe, name: str) -> N
     parser.add_argument("--model", help=f"folder or Hub id; default: the package {PACKAGE}")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=2, help="runs side by side")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / name, help="to go on from")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / name, help="kept, to go on")
     parser.add_argument("--output", type=Path, help="a Markdown file for the result")
     for field in fields(recipe):
         value = getattr(recipe, field.name)
@@ -173,6 +173,7 @@ def fit_with_project(run: Run, *, language: str, alignment: str) -> Row:
             "logger": False,
             "enable_checkpointing": False,
             "enable_progress_bar": False,
+            "enable_model_summary": False,
             "num_sanity_val_steps": 0,
             "default_root_dir": str(run.folder),
             "callbacks": [{"class_path": "_clock.TrainingClock"}],

@@ -6,24 +6,27 @@
 The backbone is made a Longformer by `qa-lightning longify`, its answer head drawn anew for each
 seed. Both ways train these same weights on the questions of the first articles and answer those of
 the last (split by title), in float32 on one thread, each run in a process of its own. Runs take
-turns (A B, B A, …), `--processes` of them side by side. An interrupted proof goes on where it was:
-`--work` keeps a line for each run.
+turns (A B, B A, …), `--processes` of them side by side. `--work` keeps a line for each run, and an
+interrupted proof goes on from there; remove the folder to measure anew.
 
 Ours is `lightning fit` with the project's defaults: windows of like length together, padded to the
 longest of the batch, windowed attention, exact search for answers. run_qa.py's recipe is the HF
 Trainer with windows padded to `max_length`, a random order, transformers' own attention and the
 20 x 20 search (`preparation.py` and `postprocessing.py` have them). Equal are the longified
-weights, questions, windows and labels, global attention (CLS and question), AdamW with its rates,
+weights, questions, windows, global attention (CLS and question), AdamW with its rates,
 decay, betas and clipping, warm-up, linear decay, batch size, epochs, frozen embeddings, answers of
 at most 30 tokens, and the scores. Neither sees the held-out questions before the end: the weights
 of the last epoch are scored.
 
 What run_qa.py itself lacks and was given: the global attention mask (transformers' Longformer
 counts on three separators a row, tokenizers of BERT models put two), the head's own learning rate
-and the frozen embeddings. What is not equal: the order of the windows and the draws of dropout, as
-the same seed means another thing to either trainer; questions of more than 64 tokens are cut by
-ours (XQuAD has none). Training seconds leave out preparation and evaluation; the whole process's
-have them. Shares are of the sums over seeds, and in brackets of each seed.
+and the frozen embeddings. What is not equal, beside the defaults above: the order of the windows
+and the draws of dropout, as the same seed means another thing to either trainer; the few labels
+that our `alignment: repair` moves to the right place (4 of 1,181 windows); how windows of a
+question compete, by the raw score in run_qa.py, relative to the window's null score in ours.
+
+Training seconds leave out preparation and evaluation; the whole process's have them. Shares are of
+the sums over seeds, and in brackets of each seed.
 """
 
 import argparse
