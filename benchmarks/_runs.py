@@ -139,9 +139,15 @@ def _line(record: dict[str, Any]) -> str:
 
 
 def mean_and_error(values: Sequence[float], digits: int = 1) -> str:
-    """Return mean ± standard error, as text."""
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):,.{digits}f} ± {error:.{digits}f}"
+    """Return mean ± standard error, as text; of one value there is no error.
+
+    >>> mean_and_error([1.0, 3.0]), mean_and_error([2000.0], 0)
+    ('2.0 ± 1.0', '2,000')
+    """
+    mean = f"{statistics.mean(values):,.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values) / len(values) ** 0.5:,.{digits}f}"
 
 
 def progress(text: str) -> None:

@@ -14,7 +14,8 @@ from _machine import machine
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "RESULTS.md"
 
-# Name → its options. Files whose name starts with an underscore are helpers.
+# Name → its options. Files whose name starts with an underscore are helpers. What trains for
+# much of an hour (`label_repair`, `proof_xquad`, `proof_labels`) is run alone.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "attention_layer": (),
     "training_step": (),
