@@ -7,7 +7,7 @@ translation (`data.dataset_config: noisy`: re-worded, re-translated, `answer_sta
 `lightning fit --config configs/demo.yaml` under `keep` (the first characters of the document, as
 the notebook does), `drop` and `repair`, and, for comparison, on the clean labels. Scores: the 400
 clean questions of the test split, by the checkpoint with the best validation F1. All train for the
-same number of steps.
+same number of steps, and are validated every 500 of them.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from typing import NamedTuple
 from _timing import print_table
 
 ROOT = Path(__file__).resolve().parents[1]
+VALIDATED_EVERY = 500  # steps, as in configs/demo.yaml
 WAYS = {
     "keep": ["--data.dataset_config", "noisy", "--data.alignment", "keep"],
     "drop": ["--data.dataset_config", "noisy", "--data.alignment", "drop"],
@@ -46,13 +47,21 @@ def score(run: Run, folder: Path) -> dict[str, float]:
     common = [
         *("--config", "configs/demo.yaml", "--trainer.enable_progress_bar", "false"),
         *("--seed_everything", str(run.seed), "--trainer.max_steps", str(run.steps)),
+        # A run shorter than the interval is validated once: without it there is no best.
+        *("--trainer.val_check_interval", str(min(VALIDATED_EVERY, run.steps))),
         *("--trainer.default_root_dir", str(place), *WAYS[run.way]),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     for command in (["fit"], ["test", "--ckpt_path", "best"]):
         line = [sys.executable, "-m", "qa_lightning", command[0], *common, *command[1:]]
-        with (folder / f"{place.name}-{command[0]}.log").open("w") as log:
-            subprocess.run(line, cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+        log = folder / f"{place.name}-{command[0]}.log"
+        with log.open("w") as file:
+            done = subprocess.run(
+                line, cwd=ROOT, env=environment, stdout=file, stderr=file, check=False
+            )
+        if done.returncode:
+            told = log.read_text(encoding="utf-8")[-2000:]
+            raise SystemExit(f"{run.way}, seed {run.seed}: `{command[0]}` failed:\n{told}")
     scores = json.loads((place / "answers" / "test" / "scores.json").read_text(encoding="utf-8"))
     print(
         f"{run.way}, seed {run.seed}: EM {scores['exact_match']:.1f} F1 {scores['f1']:.1f}",
