@@ -94,6 +94,8 @@ def test_the_start_of_a_text_is_no_sign_of_misalignment():
         ("Fundou a Academia de Letras.", "O quê?", "a academia de letras", "a Academia de Letras"),
         ("Perto da Academia de Letras.", "O quê?", "a academia de letras", "Academia de Letras"),
         ("É afiliada à Congregação Santa.", "A quem?", "A congregação santa", "Congregação Santa"),
+        ("Enviou um emissário à corte Ming.", "Aonde?", "para o tribunal Ming", "à corte Ming"),
+        ("Voltou da corte Ming.", "Aonde?", "para o tribunal Ming", "corte Ming"),
         ("Uma de &quot;Back to Black&quot; saiu.", "Qual?", "De volta ao preto", "Back to Black"),
         ("Vendida na Macy&#39;s e Dillard&#39;s em maio.", "Onde?", "dillard&#39;s",
          "Dillard&#39;s"),

@@ -84,6 +84,14 @@ def test_decimal_points_and_grouping_marks():
         ("exemplares", "cópias"),
         ("Cleópatra", "Cleopatra"),
         ("fotografia", "photography"),
+        ("animais", "animal"),
+        ("reais", "royal"),
+        ("jovens", "young"),
+        ("cidades", "cities"),
+        ("histórias", "stories"),
+        ("regra", "domínio"),  # two lines of one English word: rule
+        ("redução", "reduzida"),
+        ("caiu", "caído"),
     ],
 )
 def test_renderings_of_one_word_are_alike(one, other):
@@ -93,7 +101,14 @@ def test_renderings_of_one_word_are_alike(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("1996", "1998"), ("sete", "oito"), ("de", "em"), ("maior", "maioria"), ("casa", "vento")],
+    [
+        ("1996", "1998"),
+        ("sete", "oito"),
+        ("nove", "novo"),
+        ("de", "em"),
+        ("maior", "maioria"),
+        ("casa", "vento"),
+    ],
 )
 def test_other_words_are_not_alike(one, other):
     assert likeness(one, other) < 0.7

@@ -177,10 +177,13 @@ def _stands_for(
 def _with_leading_words(edges: Edges, answer: Sequence[Word], context: Context) -> Edges:
     start = edges.start_word
     leading = list(takewhile(lambda word: word.is_function, answer))
-    for word in reversed(leading):
-        if start == 0 or context.words[start].gap.strip(_OPENERS + " "):
-            break
-        if not _is_leading(word, context.words[start - 1], context.words[start], context):
+    while leading and start > 0 and not context.words[start].gap.strip(_OPENERS + " "):
+        found, after = context.words[start - 1], context.words[start]
+        if _is_leading(leading[-1], found, after, context):
+            leading.pop()
+        elif _is_contraction_of(leading[-2:], found, context):
+            del leading[-2:]
+        else:
             break
         start -= 1
     return edges._replace(start_word=start)
@@ -211,6 +214,15 @@ def _is_leading(wanted: Word, found: Word, after: Word, context: Context) -> boo
     if wanted.key in articles:
         return context.text[found.start_char : found.end_char].casefold() in articles
     return not after.gap.strip() and found.is_function and _are_same_form(wanted, found, context)
+
+
+def _is_contraction_of(wanted: Sequence[Word], found: Word, context: Context) -> bool:
+    """Tell whether a word joins a preposition and an article: ``à corte``, ``para o tribunal``."""
+    lexicon = context.lexicon
+    if len(wanted) < 2 or wanted[1].key not in lexicon.articles:
+        return False
+    is_contracted = context.text[found.start_char : found.end_char].casefold() in lexicon.contracted
+    return is_contracted and have_same_sense(wanted[0], found, lexicon)
 
 
 def closed_end(context: Context, start_char: int, end_char: int) -> int:

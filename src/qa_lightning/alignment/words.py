@@ -8,7 +8,13 @@ import html
 import re
 from typing import Final, NamedTuple
 
-from qa_lightning.alignment.forms import digits_value, fold, number_key, roman_value
+from qa_lightning.alignment.forms import (
+    ORDINAL_SUFFIX,
+    digits_value,
+    fold,
+    number_key,
+    roman_value,
+)
 from qa_lightning.alignment.lexicon import Lexicon
 
 _LETTER: Final = (
@@ -18,7 +24,7 @@ _LETTER: Final = (
 _APOSTROPHE: Final = r"(?:['’ʼ]|&\#0?39;|&apos;|&rsquo;)"
 _WORD: Final = re.compile(
     rf"""(?P<money>\b(?:US|R|A|C)?\s?\$)
-    |(?P<number>\d+(?:[.,]\d+)*(?:[ºª°]|(?:st|nd|rd|th)\b)?)
+    |(?P<number>\d+(?:[.,]\d+)*(?:[ºª°]|{ORDINAL_SUFFIX}\b)?)
     |(?P<letters>(?:(?<!\w){_LETTER}{_APOSTROPHE}(?={_LETTER}{{2}}))?{_LETTER}+)
     |(?P<entity>&(?:\#\d+|\#x[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);)
     |(?P<symbol>[%€£¥&$])""",
@@ -83,7 +89,7 @@ def _value(raw: str, key: str, lexicon: Lexicon) -> float | None:
 
 
 def _weight(key: str, gap: str, lexicon: Lexicon) -> float:
-    if key == "s" and gap in _POSSESSIVE_MARKS:
+    if key in lexicon.possessives and gap in _POSSESSIVE_MARKS:
         return FUNCTION_WEIGHT
     if key in lexicon.light_words:
         return _LIGHT_WEIGHT

@@ -162,9 +162,7 @@ def _read_batch(
     return faults
 
 
-def _select(
-    read: Mapping[str, SplitRows], split: str, label: str, *, unique_ids: bool
-) -> pa.Table:
+def _select(read: Mapping[str, SplitRows], split: str, label: str, *, unique_ids: bool) -> pa.Table:
     """Cut the selected rows out of their splits, and check them."""
     slices = slices_of(split, {name: rows.table.num_rows for name, rows in read.items()})
     parts = [(part, read[part.split]) for part in slices]
