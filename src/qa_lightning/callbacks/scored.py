@@ -55,7 +55,8 @@ class Gold:
 
     Attributes:
         official: the untouched gold texts; none for an unanswerable question.
-        repaired: these and the texts of the trusted spans of alignment.
+        repaired: these and the texts of the spans that alignment repairs, whatever spans the
+            policy labels.
     """
 
     official: Mapping[str, Sequence[str]]
@@ -64,7 +65,9 @@ class Gold:
     @classmethod
     def of(cls, examples: datasets.Dataset, rows: Ints) -> "Gold":
         """Read the gold texts of some rows."""
-        columns = examples.select_columns(["id", "context", "answers", "spans"])[rows.tolist()]
+        has_others = "repaired_spans" in examples.column_names
+        repairs = "repaired_spans" if has_others else "spans"
+        columns = examples.select_columns(["id", "context", "answers", repairs])[rows.tolist()]
         official: dict[str, list[str]] = {}
         repaired: dict[str, list[str]] = {}
         for name, context, gold, spans in zip(*columns.values(), strict=True):
