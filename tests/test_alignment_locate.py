@@ -81,6 +81,12 @@ def test_the_start_of_a_text_is_no_sign_of_misalignment():
         ("Era Louis Lefébure-Wély.", "Quem?", "Louis Lefebure-Wely", "Louis Lefébure-Wély"),
         ("As versões 3.3 e 3.4 do menu.", "Quais?", "3,3 e 3,4", "3.3 e 3.4"),
         ("Vendeu cerca de 40 mil cópias.", "Quanto?", "40.000", "40 mil"),
+        ("Tinha vinte e cinco anos.", "Quantos?", "25", "vinte e cinco"),
+        ("Tinha 125 anos.", "Quantos?", "cento e vinte e cinco", "125"),
+        ("Ganhou um milhão em maio.", "Quanto?", "1 milhão", "um milhão"),
+        ("Vieram mil pessoas.", "Quantas?", "1.000 pessoas", "mil pessoas"),
+        ("O século XXI agradou.", "Quando?", "vigésimo primeiro século", "século XXI"),
+        ("It has twenty-five rooms.", "How many?", "25", "twenty-five"),
         # wording
         ("Era o Lenox Hill Hospital.", "Onde?", "Hospital Lenox Hill", "Lenox Hill Hospital"),
         ("O single Crazy in Love vendeu.", "Qual?", "Louco de amor", "Crazy in Love"),

@@ -59,6 +59,11 @@ def test_forms_of_words(text, expected):
     assert keys(text) == expected
 
 
+def test_lists_of_numbers_stay_lists():
+    words = words_of("vinte, cinco e três ou 20 e 5", PT)
+    assert [word.key for word in words] == ["vinte", "cinco", "e", "tres", "ou", "20", "e", "5"]
+
+
 @pytest.mark.parametrize(("text", "value"), [("XX", 20), ("XIX", 19), ("IV", 4), ("Mix", None)])
 def test_roman_numerals(text, value):
     assert roman_value(text) == value

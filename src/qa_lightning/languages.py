@@ -24,6 +24,8 @@ class Language:
         cardinals: number words to their values.
         ordinals: ordinal words to their values.
         multipliers: words that multiply the number before them.
+        ones: articles that are the number one before a multiplier (``um milhão``).
+        number_joiners: words between the parts of a number (``vinte e cinco``).
         inflections: endings that inflection and derivation add to a stem, longest first.
         plurals: a plural's ending to the singular's (``ais`` → ``al``), regular ``s`` included.
         english_endings: this language's ending to its English cognate's (``ção`` → ``tion``).
@@ -43,6 +45,8 @@ class Language:
     cardinals: Mapping[str, int] = field(default_factory=dict)
     ordinals: Mapping[str, int] = field(default_factory=dict)
     multipliers: Mapping[str, int] = field(default_factory=dict)
+    ones: tuple[str, ...] = ()
+    number_joiners: tuple[str, ...] = ()
     inflections: tuple[str, ...] = ()
     plurals: tuple[tuple[str, str], ...] = ()
     english_endings: tuple[tuple[str, str], ...] = ()
@@ -81,8 +85,10 @@ _PT_CARDINALS = {
         15: "quinze", 16: "dezesseis dezasseis", 17: "dezessete dezassete", 18: "dezoito",
         19: "dezenove dezanove", 20: "vinte", 30: "trinta", 40: "quarenta", 50: "cinquenta",
         60: "sessenta", 70: "setenta", 80: "oitenta", 90: "noventa", 100: "cem cento",
-        200: "duzentos duzentas", 300: "trezentos trezentas", 400: "quatrocentos",
-        500: "quinhentos",
+        200: "duzentos duzentas", 300: "trezentos trezentas",
+        400: "quatrocentos quatrocentas", 500: "quinhentos quinhentas",
+        600: "seiscentos seiscentas", 700: "setecentos setecentas",
+        800: "oitocentos oitocentas", 900: "novecentos novecentas", 1000: "mil",
     }.items()
     for word in words.split()
 }  # fmt: skip
@@ -256,6 +262,8 @@ LANGUAGES: dict[str, Language] = {
             function_words=frozenset(_PT_FUNCTION_WORDS.split()),
             light_words=frozenset(_PT_LIGHT_WORDS.split()),
             multipliers=_PT_MULTIPLIERS,
+            ones=("um",),
+            number_joiners=("e",),
             cardinals=_PT_CARDINALS,
             ordinals=_PT_ORDINALS,
             inflections=tuple(_PT_INFLECTIONS.split()),
@@ -271,6 +279,8 @@ LANGUAGES: dict[str, Language] = {
             function_words=frozenset(_EN_FUNCTION_WORDS.split()),
             light_words=frozenset(_EN_LIGHT_WORDS.split()),
             multipliers={"thousand": 10**3, "million": 10**6, "billion": 10**9},
+            ones=("a", "one"),
+            number_joiners=("and",),
             cardinals=_EN_CARDINALS,
             ordinals=_EN_ORDINALS,
             inflections=("ings", "ing", "ers", "ed", "er", "es", "s", "ly"),

@@ -30,6 +30,8 @@ class Lexicon:
         light_words: possessives, negation, words of degree: less than content, more than form.
         values: number words and ordinals to their values.
         multipliers: words that multiply the number before them (``mil``, ``million``).
+        ones: articles that are the number one before such a word.
+        number_joiners: words between the parts of a number in words.
         senses: a word, or its stem, to the numbers of the English words it renders.
         inflections: endings to take off.
         plurals: a plural's ending and the singular's.
@@ -44,6 +46,8 @@ class Lexicon:
     light_words: frozenset[str]
     values: Mapping[str, int]
     multipliers: Mapping[str, int]
+    ones: frozenset[str]
+    number_joiners: frozenset[str]
     senses: Mapping[str, frozenset[int]]
     inflections: frozenset[str]
     plurals: tuple[tuple[str, str], ...]
@@ -113,6 +117,8 @@ def lexicon_of(code: str) -> Lexicon:
         contracted=frozenset(word for one in both for word in one.contractions),
         light_words=_folded(word for one in both for word in one.light_words),
         multipliers={fold(word): value for one in both for word, value in one.multipliers.items()},
+        ones=_folded(word for one in both for word in one.ones),
+        number_joiners=_folded(word for one in both for word in one.number_joiners),
         values={
             fold(word): value
             for one in both
