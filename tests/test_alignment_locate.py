@@ -106,6 +106,7 @@ def test_the_start_of_a_text_is_no_sign_of_misalignment():
         ("Vendida na Macy&#39;s e Dillard&#39;s em maio.", "Onde?", "dillard&#39;s",
          "Dillard&#39;s"),
         ("Quis removê-los ou destruí-los ali.", "O quê?", "Destruí-los", "destruí-los"),
+        ("A fundação expandiu-se ali.", "O quê?", "fundação expandida", "fundação expandiu-se"),
         ("Apoiado pelo Centro (CSPI) ontem.", "Quem?", "centro (CSPI)", "Centro (CSPI)"),
         ("O filme A River Runs Through It saiu.", "Qual?", "Um rio passa por ele",
          "A River Runs Through It"),

@@ -50,7 +50,8 @@ def refined_edges(candidate: Candidate, answer: Sequence[Word], context: Context
                 edges = widen(edges, answer, missing[0], meant, context)
         if not edges.substituted:
             edges = _with_other_name(edges, answer, missing[0], candidate, context)
-    return _with_trailing_words(_with_leading_words(edges, answer, context), answer, context)
+    edges = _with_trailing_words(_with_leading_words(edges, answer, context), answer, context)
+    return _with_enclitics(edges, context)
 
 
 def _may_be_substituted(index: int, word: Word, context: Context) -> bool:
@@ -199,6 +200,16 @@ def _with_trailing_words(edges: Edges, answer: Sequence[Word], context: Context)
         if end == len(context.words) or context.words[end].gap.strip() not in ("", word.gap):
             break
         if not _are_same_form(word, context.words[end], context):
+            break
+        end += 1
+    return edges._replace(end_word=end)
+
+
+def _with_enclitics(edges: Edges, context: Context) -> Edges:
+    """Take in the pronoun that is written onto the last word: ``expandiu-se``."""
+    end = edges.end_word
+    while end < len(context.words) and context.words[end].gap == "-":
+        if not context.words[end].is_function:
             break
         end += 1
     return edges._replace(end_word=end)
