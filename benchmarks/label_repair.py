@@ -7,7 +7,7 @@ translation (`data.dataset_config: noisy`: re-worded, re-translated, `answer_sta
 `lightning fit --config configs/demo.yaml` under `keep` (the first characters of the document, as
 the notebook does), `drop` and `repair`, and, for comparison, on the clean labels. Scores: the 400
 clean questions of the test split, by the checkpoint with the best validation F1. All train for the
-same number of steps.
+same number of steps, and are validated every 500 of them.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import NamedTuple
 from _runs import CLI, in_turns, mean_and_error, progress, run_process
 from _timing import print_table
 
+VALIDATED_EVERY = 500  # steps, as in configs/demo.yaml
 WAYS = {
     "keep": ["--data.dataset_config", "noisy", "--data.alignment", "keep"],
     "drop": ["--data.dataset_config", "noisy", "--data.alignment", "drop"],
@@ -43,6 +44,8 @@ def score(run: Run, folder: Path) -> dict[str, float]:
     common = [
         *("--config", "configs/demo.yaml", "--trainer.enable_progress_bar", "false"),
         *("--seed_everything", str(run.seed), "--trainer.max_steps", str(run.steps)),
+        # A run shorter than the interval is validated once: without it there is no best.
+        *("--trainer.val_check_interval", str(min(VALIDATED_EVERY, run.steps))),
         *("--trainer.default_root_dir", str(place), *WAYS[run.way]),
     ]
     for command in (["fit"], ["test", "--ckpt_path", "best"]):

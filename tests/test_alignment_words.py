@@ -59,6 +59,11 @@ def test_forms_of_words(text, expected):
     assert keys(text) == expected
 
 
+def test_lists_of_numbers_stay_lists():
+    words = words_of("vinte, cinco e três ou 20 e 5", PT)
+    assert [word.key for word in words] == ["vinte", "cinco", "e", "tres", "ou", "20", "e", "5"]
+
+
 @pytest.mark.parametrize(("text", "value"), [("XX", 20), ("XIX", 19), ("IV", 4), ("Mix", None)])
 def test_roman_numerals(text, value):
     assert roman_value(text) == value
@@ -84,6 +89,14 @@ def test_decimal_points_and_grouping_marks():
         ("exemplares", "cópias"),
         ("Cleópatra", "Cleopatra"),
         ("fotografia", "photography"),
+        ("animais", "animal"),
+        ("reais", "royal"),
+        ("jovens", "young"),
+        ("cidades", "cities"),
+        ("histórias", "stories"),
+        ("regra", "domínio"),  # two lines of one English word: rule
+        ("redução", "reduzida"),
+        ("caiu", "caído"),
     ],
 )
 def test_renderings_of_one_word_are_alike(one, other):
@@ -93,7 +106,14 @@ def test_renderings_of_one_word_are_alike(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("1996", "1998"), ("sete", "oito"), ("de", "em"), ("maior", "maioria"), ("casa", "vento")],
+    [
+        ("1996", "1998"),
+        ("sete", "oito"),
+        ("nove", "novo"),
+        ("de", "em"),
+        ("maior", "maioria"),
+        ("casa", "vento"),
+    ],
 )
 def test_other_words_are_not_alike(one, other):
     assert likeness(one, other) < 0.7

@@ -60,6 +60,7 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 LONGER_FILES: dict[str, str] = {
     "datamodule/__init__.py": "one class: its arguments are the `data:` keys, each with a line",
+    "languages.py": "a table: nothing language-specific stands elsewhere",
     "model/__init__.py": "one class and the helpers that only it calls",
 }
 

@@ -50,6 +50,19 @@ def test_the_summary_tells_everything(squad, capsys, monkeypatch):
     assert "best official scores in reach" in told
 
 
+def test_repeated_ids_are_counted_and_named_not_refused(squad, capsys, caplog):
+    data = json.loads(squad.read_text(encoding="utf-8"))
+    questions = data["data"][0]["paragraphs"][0]["qas"]
+    questions.append(questions[0])
+    squad.write_text(json.dumps(data), encoding="utf-8")
+    audit(squad, "--language", "pt")
+    told = capsys.readouterr().out
+    for what in ("duplicated ids", "duplicated questions"):
+        line = next(line for line in told.splitlines() if what in line)
+        assert "1" in line
+    assert "'exact': data.json, row 1" in caplog.text.replace(str(squad.parent) + "/", "")
+
+
 def test_panels_show_answers_in_their_contexts(squad, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     audit(squad, "--show", 10, "--language", "pt")

@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from qa_lightning import QADataModule
+from qa_lightning.callbacks.scored import Gold
 from qa_lightning.datamodule import load_tokenizer, tokenizer_files, tokenizer_from_files
 from qa_lightning.errors import InputError
 from running import rows_of, small_tokenizer, write_rows
@@ -58,6 +60,21 @@ def test_what_it_holds_after_setup(make: Any) -> None:
     assert set(data.train_features["example_index"]) == set(range(16))
     assert data.alignment_audit.examples == 16
     assert data.alignment_audit.trusted == 16
+
+
+@pytest.mark.parametrize("policy", ["repair", "drop", "no_answer", "keep"])
+def test_figures_called_repaired_are_the_same_whatever_the_policy(
+    policy: str, make: Any, small_files: Files, tmp_path: Path
+) -> None:
+    rows = rows_of(6, first=100)
+    city = rows[0]["answers"]["text"][0]
+    rows[0]["answers"] = {"text": [f"{city.upper()}."], "answer_start": [0]}
+    files = {"train": str(small_files["train"])}
+    files["validation"] = str(write_rows(tmp_path / "reworded.json", rows))
+    data = prepared(make(data_files=files, alignment=policy, language="pt"))
+    gold = Gold.of(data.val_examples, np.arange(6))
+    assert gold.official["q100"] == [f"{city.upper()}."]
+    assert gold.repaired["q100"] == [f"{city.upper()}.", city]
 
 
 def test_labelled_tokens_are_the_answer(make: Any) -> None:

@@ -24,8 +24,14 @@ class Language:
         cardinals: number words to their values.
         ordinals: ordinal words to their values.
         multipliers: words that multiply the number before them.
+        ones: articles that are the number one before a multiplier (``um milhão``).
+        number_joiners: words between the parts of a number (``vinte e cinco``).
         inflections: endings that inflection and derivation add to a stem, longest first.
+        plurals: a plural's ending to the singular's (``ais`` → ``al``), regular ``s`` included.
         english_endings: this language's ending to its English cognate's (``ção`` → ``tion``).
+        english_spellings: letters of English cognates to this language's (``ph`` → ``f``).
+        ordinal_suffixes: letters that make a number in digits an ordinal (``th``).
+        possessive: letter that marks a possessor after an apostrophe.
         glossary: name of the word list, in ``alignment/glossaries``, that groups this language's
             words with the English words they translate.
     """
@@ -39,8 +45,14 @@ class Language:
     cardinals: Mapping[str, int] = field(default_factory=dict)
     ordinals: Mapping[str, int] = field(default_factory=dict)
     multipliers: Mapping[str, int] = field(default_factory=dict)
+    ones: tuple[str, ...] = ()
+    number_joiners: tuple[str, ...] = ()
     inflections: tuple[str, ...] = ()
+    plurals: tuple[tuple[str, str], ...] = ()
     english_endings: tuple[tuple[str, str], ...] = ()
+    english_spellings: tuple[tuple[str, str], ...] = ()
+    ordinal_suffixes: tuple[str, ...] = ()
+    possessive: str | None = None
     glossary: str | None = None
 
 
@@ -73,8 +85,10 @@ _PT_CARDINALS = {
         15: "quinze", 16: "dezesseis dezasseis", 17: "dezessete dezassete", 18: "dezoito",
         19: "dezenove dezanove", 20: "vinte", 30: "trinta", 40: "quarenta", 50: "cinquenta",
         60: "sessenta", 70: "setenta", 80: "oitenta", 90: "noventa", 100: "cem cento",
-        200: "duzentos duzentas", 300: "trezentos trezentas", 400: "quatrocentos",
-        500: "quinhentos",
+        200: "duzentos duzentas", 300: "trezentos trezentas",
+        400: "quatrocentos quatrocentas", 500: "quinhentos quinhentas",
+        600: "seiscentos seiscentas", 700: "setecentos setecentas",
+        800: "oitocentos oitocentas", 900: "novecentos novecentas", 1000: "mil",
     }.items()
     for word in words.split()
 }  # fmt: skip
@@ -93,6 +107,10 @@ adora edor idor ação ição mente aram eram iram avam ariam eriam iriam ando e
 idos idas ado ada ido ida asse esse isse ava ia ará erá irá am em ar er ir ou eu iu ões ães ãos
 ais éis óis is ns res zes es os as o a e s
 """
+_PT_PLURALS = (
+    "s- ais-al eis-el eis-il óis-ol uis-ul is-il ns-m ões-ão ães-ão ãos-ão res-r zes-z ses-s"
+)
+_EN_PLURALS = "s- es- ies-y ves-f ves-fe"
 _PT_ENGLISH_ENDINGS = """
 ções-tions ção-tion sões-sions são-sion dades-ties dade-ty mente-ly ismo-ism ista-ist ência-ence
 ância-ance ário-ary ária-ary ório-ory ória-ory logia-logy grafia-graphy fia-phy ia-y ico-ic ica-ic
@@ -244,10 +262,14 @@ LANGUAGES: dict[str, Language] = {
             function_words=frozenset(_PT_FUNCTION_WORDS.split()),
             light_words=frozenset(_PT_LIGHT_WORDS.split()),
             multipliers=_PT_MULTIPLIERS,
+            ones=("um",),
+            number_joiners=("e",),
             cardinals=_PT_CARDINALS,
             ordinals=_PT_ORDINALS,
             inflections=tuple(_PT_INFLECTIONS.split()),
+            plurals=_pairs(_PT_PLURALS),
             english_endings=_pairs(_PT_ENGLISH_ENDINGS),
+            english_spellings=_pairs("ph-f th-t y-i ck-c k-c w-v"),
             glossary="pt.txt",
         ),
         Language(
@@ -257,9 +279,14 @@ LANGUAGES: dict[str, Language] = {
             function_words=frozenset(_EN_FUNCTION_WORDS.split()),
             light_words=frozenset(_EN_LIGHT_WORDS.split()),
             multipliers={"thousand": 10**3, "million": 10**6, "billion": 10**9},
+            ones=("a", "one"),
+            number_joiners=("and",),
             cardinals=_EN_CARDINALS,
             ordinals=_EN_ORDINALS,
             inflections=("ings", "ing", "ers", "ed", "er", "es", "s", "ly"),
+            plurals=_pairs(_EN_PLURALS),
+            ordinal_suffixes=("st", "nd", "rd", "th"),
+            possessive="s",
         ),
         Language(
             "es",

@@ -17,7 +17,7 @@ from qa_lightning.alignment.records import STATUSES, AlignedSpan, AlignmentAudit
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
-ALIGNMENT_VERSION: Final = 3
+ALIGNMENT_VERSION: Final = 4
 DEFAULT_THRESHOLD: Final = 0.85
 POLICIES: Final = ("repair", "drop", "no_answer", "keep", "strict")
 

@@ -50,7 +50,8 @@ def refined_edges(candidate: Candidate, answer: Sequence[Word], context: Context
                 edges = widen(edges, answer, missing[0], meant, context)
         if not edges.substituted:
             edges = _with_other_name(edges, answer, missing[0], candidate, context)
-    return _with_trailing_words(_with_leading_words(edges, answer, context), answer, context)
+    edges = _with_trailing_words(_with_leading_words(edges, answer, context), answer, context)
+    return _with_enclitics(edges, context)
 
 
 def _may_be_substituted(index: int, word: Word, context: Context) -> bool:
@@ -177,10 +178,13 @@ def _stands_for(
 def _with_leading_words(edges: Edges, answer: Sequence[Word], context: Context) -> Edges:
     start = edges.start_word
     leading = list(takewhile(lambda word: word.is_function, answer))
-    for word in reversed(leading):
-        if start == 0 or context.words[start].gap.strip(_OPENERS + " "):
-            break
-        if not _is_leading(word, context.words[start - 1], context.words[start], context):
+    while leading and start > 0 and not context.words[start].gap.strip(_OPENERS + " "):
+        found, after = context.words[start - 1], context.words[start]
+        if _is_leading(leading[-1], found, after, context):
+            leading.pop()
+        elif _is_contraction_of(leading[-2:], found, context):
+            del leading[-2:]
+        else:
             break
         start -= 1
     return edges._replace(start_word=start)
@@ -201,6 +205,16 @@ def _with_trailing_words(edges: Edges, answer: Sequence[Word], context: Context)
     return edges._replace(end_word=end)
 
 
+def _with_enclitics(edges: Edges, context: Context) -> Edges:
+    """Take in the pronoun that is written onto the last word: ``expandiu-se``."""
+    end = edges.end_word
+    while end < len(context.words) and context.words[end].gap == "-":
+        if not context.words[end].is_function:
+            break
+        end += 1
+    return edges._replace(end_word=end)
+
+
 def _is_leading(wanted: Word, found: Word, after: Word, context: Context) -> bool:
     """Tell whether a word before a window is the answer's leading one.
 
@@ -211,6 +225,15 @@ def _is_leading(wanted: Word, found: Word, after: Word, context: Context) -> boo
     if wanted.key in articles:
         return context.text[found.start_char : found.end_char].casefold() in articles
     return not after.gap.strip() and found.is_function and _are_same_form(wanted, found, context)
+
+
+def _is_contraction_of(wanted: Sequence[Word], found: Word, context: Context) -> bool:
+    """Tell whether a word joins a preposition and an article: ``à corte``, ``para o tribunal``."""
+    lexicon = context.lexicon
+    if len(wanted) < 2 or wanted[1].key not in lexicon.articles:
+        return False
+    is_contracted = context.text[found.start_char : found.end_char].casefold() in lexicon.contracted
+    return is_contracted and have_same_sense(wanted[0], found, lexicon)
 
 
 def closed_end(context: Context, start_char: int, end_char: int) -> int:

@@ -6,8 +6,14 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+from qa_lightning.languages import LANGUAGES
+
+# Of all languages: after a digit they are nothing else.
+ORDINAL_SUFFIX: Final = "(?:{})".format(
+    "|".join(suffix for language in LANGUAGES.values() for suffix in language.ordinal_suffixes)
+)
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
-_ORDINAL_MARK: Final = re.compile(r"(?:[ºª°]|st|nd|rd|th)$")
+_ORDINAL_MARK: Final = re.compile(rf"(?:[ºª°]|{ORDINAL_SUFFIX})$")
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 _ROMAN: Final = re.compile(
     r"(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"

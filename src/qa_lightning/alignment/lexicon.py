@@ -26,22 +26,34 @@ class Lexicon:
     Attributes:
         articles: definite and indefinite articles.
         function_words: articles, prepositions, conjunctions, pronouns, auxiliaries, contractions.
+        contracted: prepositions joined with an article, as written (``à``).
         light_words: possessives, negation, words of degree: less than content, more than form.
         values: number words and ordinals to their values.
         multipliers: words that multiply the number before them (``mil``, ``million``).
-        senses: a word, or its stem, to the numbers of the glossary lines it stands in.
+        ones: articles that are the number one before such a word.
+        number_joiners: words between the parts of a number in words.
+        senses: a word, or its stem, to the numbers of the English words it renders.
         inflections: endings to take off.
+        plurals: a plural's ending and the singular's.
         english_endings: an ending and its English cognate's.
+        english_spellings: letters of English cognates and the language's own.
+        possessives: letters that mark a possessor after an apostrophe.
     """
 
     articles: frozenset[str]
     function_words: frozenset[str]
+    contracted: frozenset[str]
     light_words: frozenset[str]
     values: Mapping[str, int]
     multipliers: Mapping[str, int]
+    ones: frozenset[str]
+    number_joiners: frozenset[str]
     senses: Mapping[str, frozenset[int]]
     inflections: frozenset[str]
+    plurals: tuple[tuple[str, str], ...]
     english_endings: tuple[tuple[str, str], ...]
+    english_spellings: tuple[tuple[str, str], ...]
+    possessives: frozenset[str]
 
     def stem(self, key: str) -> str:
         """Return a folded word without its inflection."""
@@ -51,24 +63,40 @@ class Lexicon:
                 return key[:-length]
         return key
 
+    def singulars(self, key: str) -> frozenset[str]:
+        """Return a folded word and what it may be the plural of, real words or not."""
+        return frozenset(
+            (
+                key,
+                *(
+                    key[: len(key) - len(plural)] + singular
+                    for plural, singular in self.plurals
+                    if key.endswith(plural) and len(key) > len(plural) + 1
+                ),
+            )
+        )
+
 
 def _folded(words: Iterable[str]) -> frozenset[str]:
     return frozenset(fold(word) for word in words)
 
 
 def _senses(glossary: str | None, stem: "Lexicon") -> dict[str, frozenset[int]]:
-    """Read a glossary: words of one line are renderings of one English word."""
+    """Read a glossary: lines that begin with one English word are its renderings."""
     if glossary is None:
         return {}
     lines = (resources.files(__package__) / "glossaries" / glossary).read_text(encoding="utf-8")
     senses: defaultdict[str, set[int]] = defaultdict(set)
-    for number, line in enumerate(lines.splitlines()):
-        for word in () if line.startswith("#") else line.split():
+    numbers: dict[str, int] = {}
+    for line in lines.splitlines():
+        words = [] if line.startswith("#") else line.split()
+        number = numbers.setdefault(words[0], len(numbers)) if words else 0
+        for word in words:
             key = fold(word) or word  # symbols stay as they are
             senses[key].add(number)
             if len(stem.stem(key)) > _SHORTEST_STEM:
                 senses["~" + stem.stem(key)].add(number)
-    return {key: frozenset(numbers) for key, numbers in senses.items()}
+    return {key: frozenset(found) for key, found in senses.items()}
 
 
 @lru_cache(maxsize=16)
@@ -86,8 +114,11 @@ def lexicon_of(code: str) -> Lexicon:
         function_words=_folded(
             word for one in both for word in (*one.articles, *one.function_words, *one.contractions)
         ),
+        contracted=frozenset(word for one in both for word in one.contractions),
         light_words=_folded(word for one in both for word in one.light_words),
         multipliers={fold(word): value for one in both for word, value in one.multipliers.items()},
+        ones=_folded(word for one in both for word in one.ones),
+        number_joiners=_folded(word for one in both for word in one.number_joiners),
         values={
             fold(word): value
             for one in both
@@ -95,7 +126,10 @@ def lexicon_of(code: str) -> Lexicon:
         },
         senses={},
         inflections=_folded(endings),
+        plurals=tuple((fold(end), fold(other)) for one in both for end, other in one.plurals),
         english_endings=tuple((fold(own), fold(other)) for own, other in language.english_endings),
+        english_spellings=language.english_spellings,
+        possessives=frozenset(one.possessive for one in both if one.possessive),
     )
     return Lexicon(**{**vars(lexicon), "senses": _senses(language.glossary, lexicon)})
 

@@ -18,7 +18,6 @@ _LETTERS: Final = 0.95
 _LEAST_LETTERS: Final = 0.7
 _SHORTEST_BY_LETTERS: Final = 4
 _SHORTEST_BY_STEM: Final = 3
-_SPELLINGS: Final = (("ph", "f"), ("th", "t"), ("y", "i"), ("ck", "c"), ("k", "c"), ("w", "v"))
 
 
 class Forms(NamedTuple):
@@ -26,51 +25,53 @@ class Forms(NamedTuple):
 
     Attributes:
         stem: without inflection.
-        senses: glossary lines it stands in.
+        singulars: itself, and what it may be the plural of.
+        senses: English words that it renders.
         skeleton: spelling in which Portuguese and English cognates agree.
         english: skeletons of the English words that its ending may belong to.
     """
 
     stem: str
+    singulars: frozenset[str]
     senses: frozenset[int]
     skeleton: str
     english: frozenset[str]
 
 
-def _skeleton(key: str) -> str:
+def _skeleton(key: str, lexicon: Lexicon) -> str:
     """Return a spelling in which cognates agree.
 
-    >>> _skeleton("photograph"), _skeleton("fotograf")
+    >>> from qa_lightning.alignment.lexicon import lexicon_of
+    >>> _skeleton("photograph", lexicon_of("pt")), _skeleton("fotograf", lexicon_of("pt"))
     ('fotograf', 'fotograf')
     """
-    for written, plain in _SPELLINGS:
+    for written, plain in lexicon.english_spellings:
         key = key.replace(written, plain)
     return "".join(
         letter for index, letter in enumerate(key) if index == 0 or letter != key[index - 1]
     )
 
 
-def _senses(key: str, stem: str, lexicon: Lexicon) -> frozenset[int]:
-    """Return the glossary lines of a word, of its singular, or else of its stem."""
-    found = lexicon.senses.get(key, frozenset())
-    if key.endswith("s"):
-        found |= lexicon.senses.get(key[:-1], frozenset())
+def _senses(singulars: frozenset[str], stem: str, lexicon: Lexicon) -> frozenset[int]:
+    """Return the senses of a word and of its singular, or else of its stem."""
+    found = frozenset().union(*(lexicon.senses.get(word, ()) for word in singulars))
     return found or lexicon.senses.get("~" + stem, frozenset())
 
 
 @lru_cache(maxsize=131_072)
 def forms_of(key: str, lexicon: Lexicon) -> Forms:
     """Return the forms that a folded word is compared by."""
-    stem = lexicon.stem(key)
+    stem, singulars = lexicon.stem(key), lexicon.singulars(key)
     english = frozenset(
-        _skeleton(key[: len(key) - len(ending)] + other)
+        _skeleton(key[: len(key) - len(ending)] + other, lexicon)
         for ending, other in lexicon.english_endings
         if key.endswith(ending) and len(key) >= _SHORTEST_BY_LETTERS
     )
     return Forms(
         stem=stem,
-        senses=_senses(key, stem, lexicon),
-        skeleton=_skeleton(key),
+        singulars=singulars,
+        senses=_senses(singulars, stem, lexicon),
+        skeleton=_skeleton(key, lexicon),
         english=english,
     )
 
@@ -83,8 +84,8 @@ def _key_similarity(one_key: str, other_key: str, lexicon: Lexicon) -> float:
     shortest = min(len(one_key), len(other_key))
     if shortest < _SHORTEST_BY_STEM:
         return 0.0
-    if one.stem == other.stem:
-        # Two words of the glossary without a line in common are two words: maior, maioria.
+    if one.stem == other.stem or not one.singulars.isdisjoint(other.singulars):
+        # Two words of the glossary without one in common are two words: maior, maioria.
         are_known = one_key in lexicon.senses and other_key in lexicon.senses
         return _OTHER_SENSE if are_known else _SAME_STEM
     if shortest < _SHORTEST_BY_LETTERS:
@@ -98,17 +99,21 @@ def _key_similarity(one_key: str, other_key: str, lexicon: Lexicon) -> float:
 
 
 def have_same_sense(one: Word, other: Word, lexicon: Lexicon) -> bool:
-    """Tell whether two words stand in one glossary line, as they are written."""
+    """Tell whether two words render one English word, as they are written."""
     senses = lexicon.senses.get(one.key)
     return senses is not None and not senses.isdisjoint(lexicon.senses.get(other.key, ()))
+
+
+def _is_number(word: Word, lexicon: Lexicon) -> bool:
+    return word.key[0].isdigit() or word.key in lexicon.values
 
 
 def word_similarity(one: Word, other: Word, lexicon: Lexicon) -> float:
     """Return the likeness of two words, 0 to 1.
 
-    Equal forms, equal numbers in any writing, a common glossary line, a common stem, cognates by
-    their endings, and at last the letters. Numbers are never alike by their letters, nor function
-    words.
+    Equal forms, equal numbers in any writing, a common English rendering, a common stem, cognates
+    by their endings, and at last the letters. Numbers are never alike by their letters (``nove``,
+    ``novo``), nor function words.
     """
     if one.key == other.key:
         return 1.0
@@ -116,6 +121,6 @@ def word_similarity(one: Word, other: Word, lexicon: Lexicon) -> float:
         return _SAME_NUMBER if one.value == other.value else 0.0
     if one.is_function or other.is_function:
         return _SAME_SENSE if have_same_sense(one, other, lexicon) else 0.0
-    if one.key[0].isdigit() or other.key[0].isdigit():
-        return 0.0
+    if _is_number(one, lexicon) or _is_number(other, lexicon):
+        return _SAME_SENSE if have_same_sense(one, other, lexicon) else 0.0
     return _key_similarity(one.key, other.key, lexicon)

@@ -6,9 +6,16 @@ included, so that a span found among the words is a substring of the context.
 
 import html
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from qa_lightning.alignment.forms import digits_value, fold, number_key, roman_value
+from qa_lightning.alignment.forms import (
+    ORDINAL_SUFFIX,
+    digits_value,
+    fold,
+    number_key,
+    roman_value,
+)
 from qa_lightning.alignment.lexicon import Lexicon
 
 _LETTER: Final = (
@@ -18,7 +25,7 @@ _LETTER: Final = (
 _APOSTROPHE: Final = r"(?:['’ʼ]|&\#0?39;|&apos;|&rsquo;)"
 _WORD: Final = re.compile(
     rf"""(?P<money>\b(?:US|R|A|C)?\s?\$)
-    |(?P<number>\d+(?:[.,]\d+)*(?:[ºª°]|(?:st|nd|rd|th)\b)?)
+    |(?P<number>\d+(?:[.,]\d+)*(?:[ºª°]|{ORDINAL_SUFFIX}\b)?)
     |(?P<letters>(?:(?<!\w){_LETTER}{_APOSTROPHE}(?={_LETTER}{{2}}))?{_LETTER}+)
     |(?P<entity>&(?:\#\d+|\#x[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);)
     |(?P<symbol>[%€£¥&$])""",
@@ -83,7 +90,7 @@ def _value(raw: str, key: str, lexicon: Lexicon) -> float | None:
 
 
 def _weight(key: str, gap: str, lexicon: Lexicon) -> float:
-    if key == "s" and gap in _POSSESSIVE_MARKS:
+    if key in lexicon.possessives and gap in _POSSESSIVE_MARKS:
         return FUNCTION_WEIGHT
     if key in lexicon.light_words:
         return _LIGHT_WEIGHT
@@ -99,15 +106,52 @@ def _opens_sentence(gap: str, before: Word | None, is_capitalized: bool) -> bool
     return len(before.key) > _LONGEST_ABBREVIATION or not before.is_capitalized
 
 
-def _joined(word: Word, before: Word | None, lexicon: Lexicon) -> Word | None:
-    """Return one number for ``40 mil``, None where two words stay two."""
+def _is_spelled(word: Word, text: str, lexicon: Lexicon) -> bool:
+    """Tell whether a word is a number in words, one that was joined included."""
+    return word.key in lexicon.values or (word.key.isdigit() and text[word.start_char].isalpha())
+
+
+def _multiplied(word: Word, words: Sequence[Word], lexicon: Lexicon) -> Word | None:
+    """Return one number for ``40 mil`` and ``um milhão``, None where two words stay two."""
     factor = lexicon.multipliers.get(word.key)
-    if factor is None or before is None or not before.key[0].isdigit() or word.gap.strip():
+    if factor is None or not words or word.gap.strip():
         return None
-    if before.value is None:
+    before = words[-1]
+    is_number = before.key[0].isdigit() or before.key in lexicon.values
+    value = 1.0 if before.key in lexicon.ones else before.value if is_number else None
+    return None if value is None else _number(before, word, value * factor)
+
+
+def _summed(word: Word, words: Sequence[Word], text: str, lexicon: Lexicon) -> Word | None:
+    """Return one number for ``vinte cinco``, None where two words stay two.
+
+    A part comes after one whose last digits it fills: ``cento`` and ``vinte``, not the reverse.
+    """
+    if not words or word.value is None or word.key not in lexicon.values:
         return None
-    value = before.value * factor
-    return before._replace(end_char=word.end_char, key=f"{value:.12g}", value=value)
+    before = words[-1]
+    if word.gap.strip(" -") or before.value is None or not _is_spelled(before, text, lexicon):
+        return None
+    place = 10 ** len(f"{word.value:.0f}")
+    fits = before.value > word.value and before.value >= 20 and before.value % place == 0
+    return _number(before, word, before.value + word.value) if fits else None
+
+
+def _number(first: Word, last: Word, value: float) -> Word:
+    return first._replace(end_char=last.end_char, key=f"{value:.12g}", value=value, weight=1.0)
+
+
+def _append(word: Word, words: list[Word], text: str, lexicon: Lexicon) -> None:
+    """Append a word, or make one number of it and those before it."""
+    has_joiner = len(words) > 1 and words[-1].key in lexicon.number_joiners
+    is_joined = has_joiner and words[-1].gap.isspace()
+    number = _multiplied(word, words, lexicon) or _summed(word, words, text, lexicon)
+    if number is not None:
+        words[-1:] = [number]
+    elif is_joined and (number := _summed(word, words[-2:-1], text, lexicon)) is not None:
+        words[-2:] = [number]
+    else:
+        words.append(_with_century(word, words[-1] if words else None))
 
 
 def _with_century(word: Word, before: Word | None) -> Word:
@@ -146,8 +190,5 @@ def words_of(text: str, lexicon: Lexicon) -> tuple[Word, ...]:
             opens_sentence=_opens_sentence(gap, before, is_capitalized),
         )
         end_of_last = match.end()
-        if (joined := _joined(word, before, lexicon)) is not None:
-            words[-1] = joined
-        else:
-            words.append(_with_century(word, before))
+        _append(word, words, text, lexicon)
     return tuple(words)

@@ -60,7 +60,8 @@ class Gold:
 
     Attributes:
         official: the untouched gold texts; none for an unanswerable question.
-        repaired: these and the texts of the trusted spans of alignment.
+        repaired: these and the texts of the spans that alignment repairs, whatever spans the
+            policy labels.
     """
 
     official: Mapping[str, Sequence[str]]
@@ -69,7 +70,9 @@ class Gold:
     @classmethod
     def of(cls, examples: datasets.Dataset, rows: Ints) -> "Gold":
         """Read the gold texts of some rows."""
-        columns = examples.select_columns(["id", "context", "answers", "spans"])
+        has_others = "repaired_spans" in examples.column_names
+        repairs = "repaired_spans" if has_others else "spans"
+        columns = examples.select_columns(["id", "context", "answers", repairs])
         official: dict[str, list[str]] = {}
         repaired: dict[str, list[str]] = {}
         for block in range(0, len(rows), _EXAMPLES_AT_ONCE):

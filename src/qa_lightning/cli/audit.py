@@ -114,6 +114,7 @@ def _examples(cfg: jsonargparse.Namespace) -> "Dataset":
         dataset_config=cfg.dataset_config,
         revision=cfg.revision,
         columns=cfg.columns,
+        unique_ids=False,  # they are counted, not refused
     )
 
 

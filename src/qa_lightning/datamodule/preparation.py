@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -23,7 +24,7 @@ from qa_lightning.features import WindowSettings, build_features, features_finge
 
 log = logging.getLogger(__name__)
 
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
 
 Source = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
@@ -149,20 +150,37 @@ def _build(
     )
     audit = None
     if role.labels:
-        examples, audit = align_examples(
-            examples,
-            policy=alignment.policy,
-            threshold=alignment.threshold,
-            drop=role.training,
-            language=alignment.language,
-            num_proc=num_proc,
-        )
+        examples, audit = _aligned(role, examples, alignment, num_proc)
     _save(examples, folder / "examples")
     if role.labels:  # questions to predict may be millions: they are cut while they are answered
         features = build_features(examples, tokenizer, windows, labels=True, training=role.training)
         _save(features, folder / "features")
     if audit is not None:
         (folder / "audit.json").write_text(json.dumps(audit.to_dict()), encoding="utf-8")
+
+
+def _aligned(
+    role: SplitRole, examples: datasets.Dataset, alignment: AlignmentSettings, num_proc: int | None
+) -> tuple[datasets.Dataset, AlignmentAudit]:
+    """Align a split; of evaluation with the repaired spans too where the labels are others.
+
+    The figures called repaired are the same whatever a run was trained on: under ``keep`` the
+    spans to train on are wrong for a third of the questions, and no model is right to say them.
+    """
+    align = partial(
+        align_examples,
+        examples,
+        threshold=alignment.threshold,
+        drop=role.training,
+        language=alignment.language,
+        num_proc=num_proc,
+    )
+    aligned, audit = align(policy=alignment.policy)
+    if not role.training and alignment.policy in ("keep", "drop"):
+        repaired, _ = align(policy="repair")
+        spans, feature = repaired["spans"][:], repaired.features["spans"]
+        aligned = aligned.add_column("repaired_spans", spans, feature=feature)
+    return aligned, audit
 
 
 def _save(dataset: datasets.Dataset, folder: Path) -> None:

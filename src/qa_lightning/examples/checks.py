@@ -133,11 +133,19 @@ def _fault_line(rows: SplitRows, index: int, what: str) -> str:
     return f"{rows.places[index]}{f', id {name!r}' if name else ''}: {what}"
 
 
-def check_unique(ids: pa.ChunkedArray, parts: Sequence[tuple[Slice, SplitRows]]) -> None:
+def check_unique(
+    ids: pa.ChunkedArray, parts: Sequence[tuple[Slice, SplitRows]], *, label: str, is_needed: bool
+) -> None:
     """Check that every selected id occurs once: predictions and scores are joined by it.
 
+    Args:
+        ids: the selected ids.
+        parts: where they come from.
+        label: name of the data, for the log.
+        is_needed: refuse repeated ids; otherwise they are logged.
+
     Raises:
-        InputError: an id occurs twice.
+        InputError: an id occurs twice, and that is refused.
     """
     if pc.count_distinct(ids).as_py() == len(ids):
         return
@@ -145,9 +153,12 @@ def check_unique(ids: pa.ChunkedArray, parts: Sequence[tuple[Slice, SplitRows]])
     repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     places = [_where(ids, name, parts) for name in repeated[:_TOLD].to_pylist()]
     more = f"\n  and {len(repeated) - len(places)} more" if len(repeated) > len(places) else ""
+    told = f"{len(repeated)} occur more than once:\n  " + "\n  ".join(places) + more
+    if not is_needed:
+        _logger.warning("%s: training refuses repeated ids, and %s", label, told)
+        return
     raise InputError(
-        f"Expected every id once: predictions are written by id. {len(repeated)} occur more than "
-        "once:\n  " + "\n  ".join(places) + more + "\n"
+        f"Expected every id once: predictions are written by id. {told}\n"
         "Give each question an id of its own, or leave out the file or slice that repeats them."
     )
 

@@ -39,6 +39,7 @@ def load_examples(
     cache_dir: str | PathLike[str] | None = None,
     seed: int | None = None,
     with_answers: bool = True,
+    unique_ids: bool = True,
 ) -> datasets.Dataset:
     """Load the examples of one split, with the canonical columns and nothing else.
 
@@ -58,6 +59,8 @@ def load_examples(
         cache_dir: where ``datasets`` keeps Hub data sets.
         seed: seed of ``demo``.
         with_answers: whether rows need answers; without, they may be absent (empty lists).
+        unique_ids: refuse an id that occurs twice; False for a look at data that is not mended
+            yet, where repeated ids are logged.
 
     Raises:
         InputError: the source, the split, a column or some rows cannot be read.
@@ -69,7 +72,7 @@ def load_examples(
     chosen = choose_splits(split, opened.splits(), opened.label)
     read = {name: _read_split(opened, name, names, with_answers, chosen) for name in chosen}
     key = _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
-    table = _select(read, split or chosen[0], opened.label)
+    table = _select(read, split or chosen[0], opened.label, unique_ids=unique_ids)
     info = datasets.DatasetInfo(features=CANONICAL_FEATURES)
     # Without a fingerprint `datasets` would pickle the whole table to make one.
     name = datasets.NamedSplit((split or chosen[0]).replace(" ", ""))
@@ -159,7 +162,7 @@ def _read_batch(
     return faults
 
 
-def _select(read: Mapping[str, SplitRows], split: str, label: str) -> pa.Table:
+def _select(read: Mapping[str, SplitRows], split: str, label: str, *, unique_ids: bool) -> pa.Table:
     """Cut the selected rows out of their splits, and check them."""
     slices = slices_of(split, {name: rows.table.num_rows for name, rows in read.items()})
     parts = [(part, read[part.split]) for part in slices]
@@ -167,6 +170,6 @@ def _select(read: Mapping[str, SplitRows], split: str, label: str) -> pa.Table:
     table = pa.concat_tables(
         rows.table.slice(part.start, part.stop - part.start) for part, rows in parts
     )
-    check_unique(table.column("id"), parts)
+    check_unique(table.column("id"), parts, label=f"{label} ({split})", is_needed=unique_ids)
     warn_of_empty_texts(table, f"{label} ({split})")
     return table
