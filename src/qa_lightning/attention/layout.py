@@ -52,7 +52,7 @@ class AttentionLayout:
 
     def replace_global(self, context_ble: Tensor, global_bge: Tensor) -> Tensor:
         """Put the rows of global tokens in their places."""
-        row_b1 = torch.arange(len(context_ble), device=context_ble.device)[:, None]
+        row_b1 = torch.arange(context_ble.shape[0], device=context_ble.device)[:, None]
         place = (row_b1, self.global_index_bg)
         rows_bge = torch.where(self.global_valid_bg[..., None], global_bge, context_ble[place])
         return context_ble.index_put(place, rows_bge)
