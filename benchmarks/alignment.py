@@ -1,14 +1,14 @@
 """How good, how sure and how fast the repair of answer spans is.
 
-    python benchmarks/alignment.py ../shared/data
+    python benchmarks/alignment.py [FOLDER, by default ../shared/data]
 
 Recomputes every figure that the documentation states: precision and recall against the spans a
 careful reader chose, by category, by confidence and in two folds; finds after the right span was
 cut out; places changed on data whose places people marked; the ceiling; the time.
 """
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from preparation import DATA
 from qa_lightning.alignment import (
     DEFAULT_THRESHOLD,
     AlignedSpan,
@@ -129,9 +130,9 @@ def data_table(folder: Path, judged: Sequence[Judged]) -> Table:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    folder, console = Path(sys.argv[1]), Console()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=DATA)
+    folder, console = parser.parse_args().folder, Console()
     judged = judge(folder)
     for table in (quality_table(judged), confidence_table(judged), data_table(folder, judged)):
         console.print(table)
