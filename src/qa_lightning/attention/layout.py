@@ -67,8 +67,8 @@ class AttentionLayout:
 
 def most_globals(global_bl: Tensor) -> int:
     """Return the largest number of global tokens in a row: the one host sync of a batch."""
-    if torch.compiler.is_exporting():
-        # An exported graph knows no data: every token takes a column, masked where not global.
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        # A graph that is kept knows no data: every token takes a column, masked where not global.
         return global_bl.shape[1]
     return int(global_bl.sum(dim=1).max())
 
