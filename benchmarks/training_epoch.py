@@ -121,12 +121,14 @@ def notebook_trainer(
         use_cpu=True,
         logging_strategy="no",
     )
-    return kind(
+    trainer = kind(
         model=LongformerForQuestionAnswering.from_pretrained(model),
         args=arguments,
         train_dataset=features,
         data_collator=transformers.default_data_collator,
     )
+    trainer.remove_callback(transformers.PrinterCallback)  # the tables are the output
+    return trainer
 
 
 def notebook_epoch(data: Path, model: Path, tokenizer: Any, folder: Path) -> tuple[int, float]:

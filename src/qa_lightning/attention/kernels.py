@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qa_lightning.attention.blockwise import BlockwiseAttention, Plan
 from qa_lightning.attention.global_rows import by_head
-from qa_lightning.attention.layout import AttentionLayout, additive
+from qa_lightning.attention.layout import AttentionLayout, additive, is_traced
 
 # Below, one masked square is cheaper than blocks whatever the window.
 DENSE_LENGTH = 512
@@ -65,7 +65,7 @@ def has_own_backward(query_ble: Tensor, dropout: float) -> bool:
         and query_ble.dtype in {torch.float32, torch.float64}
         and (dropout > 0.0 or query_ble.shape[1] > DENSE_LENGTH)
         and not torch.is_autocast_enabled("cpu")
-        and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and not (torch.compiler.is_compiling() or is_traced())
     )
 
 

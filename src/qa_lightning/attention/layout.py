@@ -67,10 +67,15 @@ class AttentionLayout:
 
 def most_globals(global_bl: Tensor) -> int:
     """Return the largest number of global tokens in a row: the one host sync of a batch."""
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if torch.compiler.is_exporting() or is_traced():
         # A graph that is kept knows no data: every token takes a column, masked where not global.
         return global_bl.shape[1]
     return int(global_bl.sum(dim=1).max())
+
+
+def is_traced() -> bool:
+    """Tell whether ``torch.jit.trace`` is recording."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
