@@ -60,10 +60,25 @@ def _text(value: object) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
 
 
+def keeps_memory() -> bool:
+    """Tell whether the allocator of this process keeps what is freed."""
+    return NO_PAGE_FAULTS.items() <= os.environ.items()
+
+
 def allocator() -> str:
     """Return what the memory allocator of this process does, for a table's title."""
-    kept = all(os.environ.get(name) == value for name, value in NO_PAGE_FAULTS.items())
-    return "memory kept (no page faults)" if kept else "default allocator"
+    return "memory kept (no page faults)" if keeps_memory() else "default allocator"
+
+
+def again_keeping_memory(*options: str) -> None:
+    """Run this script once more, its allocator keeping what is freed, unless it does so now.
+
+    Args:
+        options: What comes after the options that this run has.
+    """
+    if not keeps_memory():
+        command = [sys.executable, *sys.argv, *options]
+        subprocess.run(command, check=True, env={**os.environ, **NO_PAGE_FAULTS})
 
 
 def run(description: str, measure: Callable[[bool], None]) -> None:
@@ -80,5 +95,4 @@ def run(description: str, measure: Callable[[bool], None]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     measure(options.quick)
     if not options.once:
-        command = [sys.executable, sys.argv[0], "--once", *(["--quick"] * options.quick)]
-        subprocess.run(command, check=True, env={**os.environ, **NO_PAGE_FAULTS})
+        again_keeping_memory()

@@ -1,23 +1,25 @@
 """How good, how sure and how fast the repair of answer spans is.
 
-    python benchmarks/alignment.py ../shared/data
+    python benchmarks/alignment.py [FOLDER, by default ../shared/data]
 
 Recomputes every figure that the documentation states: precision and recall against the spans a
 careful reader chose, by category, by confidence and in two folds; finds after the right span was
 cut out; places changed on data whose places people marked; the ceiling; the time.
 """
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from preparation import DATA
 from qa_lightning.alignment import (
     DEFAULT_THRESHOLD,
     AlignedSpan,
@@ -75,7 +77,9 @@ def figures(judged: Sequence[Judged]) -> tuple[str, ...]:
 
 
 def quality_table(judged: list[Judged]) -> Table:
-    table = Table("questions", "all", "with a span", "precision", "recall", title="Exact spans")
+    table = Table(
+        "questions", "all", "with a span", "precision", "recall", title="Exact spans", box=MARKDOWN
+    )
     table.add_row("all", *figures(judged))
     for category in ("surface", "fuzzy", "semantic", "none"):
         own = [one for one in judged if one.gold["category"] == category]
@@ -87,7 +91,12 @@ def quality_table(judged: list[Judged]) -> Table:
 
 def confidence_table(judged: Iterable[Judged]) -> Table:
     table = Table(
-        "confidence", "spans", "mean", "right", title="Is a confidence of 0.9 right 9 in 10?"
+        "confidence",
+        "spans",
+        "mean",
+        "right",
+        title="Is a confidence of 0.9 right 9 in 10?",
+        box=MARKDOWN,
     )
     spans = [one for one in judged if one.found.start_char is not None]
     for low, high in pairwise(BINS):
@@ -102,7 +111,7 @@ def confidence_table(judged: Iterable[Judged]) -> Table:
 
 
 def data_table(folder: Path, judged: Sequence[Judged]) -> Table:
-    table = Table("what", "figure", title="The rest")
+    table = Table("what", "figure", title="The rest", box=MARKDOWN)
     cut = [one.found_without for one in judged if one.found_without is not None]
     still = sum(one.confidence >= DEFAULT_THRESHOLD for one in cut)
     table.add_row(
@@ -129,9 +138,9 @@ def data_table(folder: Path, judged: Sequence[Judged]) -> Table:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    folder, console = Path(sys.argv[1]), Console()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=DATA)
+    folder, console = parser.parse_args().folder, Console(width=140)
     judged = judge(folder)
     for table in (quality_table(judged), confidence_table(judged), data_table(folder, judged)):
         console.print(table)

@@ -13,6 +13,8 @@ import argparse
 import collections
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ import datasets
 import numpy as np
 import torch
 
+from _timing import again_keeping_memory, allocator
 from qa_lightning.answers import select_answers
 from qa_lightning.candidates import TokenCandidates, to_characters, window_candidates
 
@@ -209,7 +212,8 @@ def speed(case: Case, rounds: int) -> None:
     equal = sum(theirs[name] == found[name] for name in theirs)
     ratios = [slow / fast for slow, fast in zip(times["classic"], times["ours"], strict=True)]
     print(
-        f"{case.windows} windows of {case.tokens} tokens, batch {case.batch}, {rounds} rounds: "
+        f"{case.windows} windows of {case.tokens} tokens, batch {case.batch}, {rounds} rounds, "
+        f"{allocator()}: "
         f"classic {1e6 * statistics.median(times['classic']):,.0f} us a window "
         f"(on {case.classic_windows} of them), "
         f"ours {1e6 * statistics.median(times['ours']):,.0f} us; "
@@ -264,11 +268,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.what in ("all", "memory"):  # first: the high-water mark never falls
+    if arguments.what == "all":  # each in a process of its own
+        for what in ("speed", "memory"):
+            command = [sys.executable, sys.argv[0], what, "--rounds", str(arguments.rounds)]
+            subprocess.run(command, check=True)
+    if arguments.what == "memory":
         memory()
-    if arguments.what in ("all", "speed"):
+    if arguments.what == "speed":
         for case in CASES:
             speed(case, arguments.rounds)
+        if arguments.what == "speed":
+            again_keeping_memory()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time the preparation of windows against the notebook's two functions, in one run.
 
-    python benchmarks/preparation.py [--data squad_v1_pt_sample.json] [--rounds 5]
+    python benchmarks/preparation.py [--data squad_v1_pt_sample.json] [--rounds 3]
 
 The notebook (run_qa.py) maps `prepare_train_features` and `prepare_validation_features`, written
 anew here, over the same questions: the first makes the labels, the second what answers are read
@@ -24,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import datasets
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from _timing import interleaved_medians, print_table
+from _timing import again_keeping_memory, allocator, interleaved_medians, print_table
 from qa_lightning.features import WindowSettings, build_features, features_fingerprint
 
 SETTINGS = WindowSettings(max_length=384, doc_stride=128, max_question_length=128)
@@ -187,7 +187,7 @@ def measure(path: Path, tokenizer_path: Path, rounds: int) -> None:
     peer = medians["notebook: train + validation features"]
     print_table(
         f"Preparation of {len(examples)} questions ({windows} windows), medians of {rounds} runs "
-        "in turns; goal: 8 times the notebook, and less than 1 s when cached",
+        f"in turns, {allocator()}; goal: 8 times the notebook, and less than 1 s when cached",
         ["way", "seconds", "questions/s", "times the notebook"],
         [
             [name, f"{seconds:.3f}", f"{len(examples) / seconds:,.0f}", peer / seconds]
@@ -200,13 +200,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA / "squad_v1_pt_sample.json")
     parser.add_argument("--tokenizer", type=Path, help="default: longformer_bpe beside the data")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one round")
     options = parser.parse_args()
     logging.getLogger("qa_lightning").setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     tokenizer = options.tokenizer or options.data.parent / "longformer_bpe"
     measure(options.data, tokenizer, 1 if options.quick else options.rounds)
+    again_keeping_memory()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Run every benchmark and write `benchmarks/RESULTS.md`: the tables, machine, versions and date.
 
 python benchmarks/run.py [NAME ...]
+
+Named ones are printed alone: the file is of one machine, one day and all benchmarks.
 """
 
 import argparse
@@ -20,6 +22,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "attention_layer": (),
     "training_step": (),
     "training_epoch": (),
+    "step_profile": (),
     "preparation": (),
     "postprocessing": (),
     "length_scaling": (),
@@ -27,8 +30,11 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
 }
 
 
-def run(name: str) -> str:
-    """Run one benchmark; return its section of the results."""
+def run(name: str) -> tuple[str, bool]:
+    """Run one benchmark; return its section of the results, and whether it came to its end.
+
+    A benchmark that fails costs its own section and not what the others measured.
+    """
     command = [sys.executable, f"benchmarks/{name}.py", *BENCHMARKS[name]]
     print(f"{name} …", flush=True)
     begin = time.perf_counter()
@@ -36,11 +42,13 @@ def run(name: str) -> str:
         command, cwd=FOLDER.parent, capture_output=True, text=True, encoding="utf-8", check=False
     )
     seconds = time.perf_counter() - begin
+    output = done.stdout.rstrip()
     if done.returncode:
-        raise SystemExit(f"{name} failed with status {done.returncode}:\n{done.stderr[-4000:]}")
-    print(f"{done.stdout}\n({seconds:.0f} s)", flush=True)
+        error = done.stderr.rstrip()[-4000:]
+        output += f"\n\nFailed with status {done.returncode}:\n\n```\n{error}\n```"
+    print(f"{output}\n({seconds:.0f} s)", flush=True)
     shown = " ".join(["python", *command[1:]])
-    return f"## {name}\n\n`{shown}` ({seconds:.0f} s)\n{done.stdout.rstrip()}\n"
+    return f"## {name}\n\n`{shown}` ({seconds:.0f} s)\n{output}\n", not done.returncode
 
 
 def header() -> str:
@@ -56,10 +64,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], default=[])
     names = parser.parse_args().names or list(BENCHMARKS)
-    sections = [header(), *(run(name) for name in names)]
-    fresh = RESULTS.with_suffix(".new")
-    fresh.write_text("\n".join(sections), encoding="utf-8")
-    fresh.replace(RESULTS)
+    sections, failed = [header()], []
+    begin = time.perf_counter()
+    for name in names:
+        section, succeeded = run(name)
+        sections.append(section)
+        failed += [] if succeeded else [name]
+    sections.append(f"All in {(time.perf_counter() - begin) / 60:.1f} minutes.\n")
+    if names == list(BENCHMARKS):
+        fresh = RESULTS.with_suffix(".new")
+        fresh.write_text("\n".join(sections), encoding="utf-8")
+        fresh.replace(RESULTS)
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}. See above.")
 
 
 if __name__ == "__main__":

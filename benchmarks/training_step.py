@@ -42,10 +42,10 @@ CASES = (
 )
 
 
-def make_model(case: Case) -> LongformerForQuestionAnswering:
+def make_model(case: Case, vocabulary: int = 5000) -> LongformerForQuestionAnswering:
     torch.manual_seed(0)
     config = LongformerConfig(
-        vocab_size=5000,
+        vocab_size=vocabulary,
         hidden_size=case.width,
         num_hidden_layers=case.layers,
         num_attention_heads=case.heads,

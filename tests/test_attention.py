@@ -77,6 +77,18 @@ def test_masks_may_be_left_out():
     torch.testing.assert_close(ours(**batch).last_hidden_state, expected, rtol=0, atol=1e-5)
 
 
+def test_global_tokens_may_be_twos_in_the_attention_mask():
+    model, batch = make_model(), make_batch(48)
+    global_mask = batch.pop("global_attention_mask")
+    batch["attention_mask"] += global_mask
+    model, ours = model.longformer, windowed(model).longformer
+    real = batch["attention_mask"][..., None] > 0
+    for again in (None, global_mask):  # marked twice: a 4 to the reference, and local
+        expected = model(**batch, global_attention_mask=again).last_hidden_state * real
+        got = ours(**batch, global_attention_mask=again).last_hidden_state * real
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
 def test_windows_differ_between_layers():
     model = make_model(3, [8, 64, 32])
     assert_close_to_oracle_with_windows(model, make_batch(600))

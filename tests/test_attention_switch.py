@@ -134,6 +134,29 @@ def test_an_exported_model_gives_the_same_for_other_masks(length):
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
 
 
+def test_an_exported_model_takes_any_number_of_rows_and_tokens():
+    model, batch = use_windowed_attention(make_model().eval()), make_batch(40)
+    sizes = {name: dict.fromkeys((0, 1), torch.export.Dim.AUTO) for name in batch}
+    exported = torch.export.export(model, (), dict(batch), dynamic_shapes=sizes).module()
+    other = make_batch(57, global_counts=(9, 0, 2), paddings=(12, 0, 1), seed=4)
+    expected = logits(model, other) * other["attention_mask"]
+    got = exported(**other)["start_logits"] * other["attention_mask"]
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:`torch.jit")
+@pytest.mark.parametrize("length", [40, 600])
+def test_a_traced_model_gives_the_same_for_other_masks(length):
+    model, batch = use_windowed_attention(make_model().eval()), make_batch(length)
+    model.config.return_dict = False
+    traced = torch.jit.trace(model, example_kwarg_inputs=batch, check_trace=False)
+    other = make_batch(length, global_counts=(9, 0), paddings=(12, 0), side="left", seed=4)
+    real = other["attention_mask"]
+    torch.testing.assert_close(
+        traced(**other)[0] * real, model(**other)[0] * real, rtol=0, atol=2e-5
+    )
+
+
 @pytest.mark.parametrize("length", [40, 150])
 def test_flex_gives_the_same_forward(length):
     model, batch = make_model(2).eval(), make_batch(length)

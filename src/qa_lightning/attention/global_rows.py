@@ -17,7 +17,7 @@ def global_rows(
     layer: LongformerSelfAttention, hidden_ble: Tensor, layout: AttentionLayout, dropout: float
 ) -> Tensor:
     """Return the context of each row's global tokens, [b, g, e]."""
-    rows_b1 = torch.arange(len(hidden_ble), device=hidden_ble.device)[:, None]
+    rows_b1 = torch.arange(hidden_ble.shape[0], device=hidden_ble.device)[:, None]
     query_bge = layer.query_global(hidden_ble[rows_b1, layout.global_index_bg])
     query_bhgd = by_head(query_bge, layer.num_heads)
     attend = _absorbed if can_absorb(layer, layout) else _projected

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qa_lightning.attention.blockwise import BlockwiseAttention, Plan
 from qa_lightning.attention.global_rows import by_head
-from qa_lightning.attention.layout import AttentionLayout, additive
+from qa_lightning.attention.layout import AttentionLayout, additive, is_traced
 
 # Below, one masked square is cheaper than blocks whatever the window.
 DENSE_LENGTH = 512
@@ -57,15 +57,15 @@ def windowed_attention(
 def has_own_backward(query_ble: Tensor, dropout: float) -> bool:
     """Tell whether the CPU's own way applies: long rows, and dropout at any length.
 
-    Without dropout one call of SDPA's fused kernel is best for a short row. Compiled, exported
-    and 16-bit graphs always go by SDPA.
+    Without dropout one call of SDPA's fused kernel is best for a short row. Compiled, exported,
+    traced and 16-bit graphs always go by SDPA.
     """
     return (
         query_ble.device.type == "cpu"
         and query_ble.dtype in {torch.float32, torch.float64}
         and (dropout > 0.0 or query_ble.shape[1] > DENSE_LENGTH)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and not (torch.compiler.is_compiling() or is_traced())
     )
 
 

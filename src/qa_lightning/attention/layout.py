@@ -52,7 +52,7 @@ class AttentionLayout:
 
     def replace_global(self, context_ble: Tensor, global_bge: Tensor) -> Tensor:
         """Put the rows of global tokens in their places."""
-        row_b1 = torch.arange(len(context_ble), device=context_ble.device)[:, None]
+        row_b1 = torch.arange(context_ble.shape[0], device=context_ble.device)[:, None]
         place = (row_b1, self.global_index_bg)
         rows_bge = torch.where(self.global_valid_bg[..., None], global_bge, context_ble[place])
         return context_ble.index_put(place, rows_bge)
@@ -67,10 +67,15 @@ class AttentionLayout:
 
 def most_globals(global_bl: Tensor) -> int:
     """Return the largest number of global tokens in a row: the one host sync of a batch."""
-    if torch.compiler.is_exporting():
-        # An exported graph knows no data: every token takes a column, masked where not global.
+    if torch.compiler.is_exporting() or is_traced():
+        # A graph that is kept knows no data: every token takes a column, masked where not global.
         return global_bl.shape[1]
     return int(global_bl.sum(dim=1).max())
+
+
+def is_traced() -> bool:
+    """Tell whether ``torch.jit.trace`` is recording."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:

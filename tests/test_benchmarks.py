@@ -1,0 +1,54 @@
+"""`make bench` runs what it lists, and a benchmark that fails costs no other's figures."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+RUN_APART = {
+    "label_repair",
+    "proof_labels",
+    "proof_xquad",
+    "window_scoring",
+}  # they train, or need a trained checkpoint
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(FOLDER)
+    spec = importlib.util.spec_from_file_location("benchmark_runner", FOLDER / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_benchmark_is_run_or_known_to_be_run_apart(runner: Any) -> None:
+    files = {path.stem for path in FOLDER.glob("[!_]*.py")} - {"run"}
+    assert files == {*runner.BENCHMARKS, *RUN_APART}
+
+
+def test_a_failure_is_told_and_costs_its_own_section_only(
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (folder / "broken.py").write_text("raise SystemExit('expected a folder')")
+    (folder / "whole.py").write_text("print('| ratio | 3.0 |')")
+    monkeypatch.setattr(runner, "FOLDER", folder)
+    monkeypatch.setattr(runner, "RESULTS", folder / "RESULTS.md")
+    monkeypatch.setattr(runner, "BENCHMARKS", {"broken": (), "whole": ()})
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    with pytest.raises(SystemExit, match="broken"):
+        runner.main()
+    results = (folder / "RESULTS.md").read_text(encoding="utf-8")
+    assert "expected a folder" in results
+    assert "| ratio | 3.0 |" in results
+
+    # Named ones are printed; the file keeps all.
+    monkeypatch.setattr("sys.argv", ["run.py", "whole"])
+    runner.main()
+    assert (folder / "RESULTS.md").read_text(encoding="utf-8") == results
