@@ -9,7 +9,8 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from transformers import LongformerConfig, LongformerForQuestionAnswering
 
-from qa_lightning import QAModule, objectives
+from qa_lightning import QAModule
+from qa_lightning.objectives import windows
 
 STEPS, ROWS, LENGTH, VOCABULARY = 20, 2, 48, 60
 CONFIG: dict[str, Any] = {
@@ -106,7 +107,7 @@ def our_curve(
 @pytest.mark.parametrize("padding", [0, 17])
 def test_the_loss_curve_is_the_notebooks(padding: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # In transformers' head the softmax runs over padding too: for this comparison ours does so.
-    monkeypatch.setattr(objectives, "mask_padding", lambda logits_bl, _: logits_bl.float())
+    monkeypatch.setattr(windows, "mask_padding", lambda logits_bl, _: logits_bl.float())
     torch.manual_seed(1)
     network = LongformerForQuestionAnswering(LongformerConfig(**CONFIG))
     reference = copy.deepcopy(network)

@@ -17,7 +17,7 @@ from transformers import (
 from qa_lightning.attention import use_windowed_attention
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
-from qa_lightning.objectives import OBJECTIVES, labelled_mean, window_loss
+from qa_lightning.objectives import Objective, objective_problems
 
 ATTENTIONS = ("windowed", "reference")
 LR_SCHEDULES = (
@@ -58,7 +58,13 @@ class QAModule(LightningModule):
         initialization: how a network built from ``config`` starts: ``default`` (transformers')
             or ``matching`` (see ``qa_lightning.initialization``).
         attention: ``windowed`` (exact and fast) or ``reference`` (transformers' own).
-        objective: name of the training objective (see ``qa_lightning.objectives``).
+        objective: ``first_answer``, ``any_answer`` or ``document`` (see
+            ``qa_lightning.objectives``); the latter two need ``all_gold_spans`` of
+            ``QADataModule``, and ``document`` its ``group_by_document``.
+        label_smoothing: share of the target, 0 to below 1, that is spread over all tokens of a
+            window; for ``first_answer`` alone.
+        confidence_weighting: weigh training windows (documents under ``document``) by the
+            confidence with which alignment placed their answer; 1 where it stands exactly.
         learning_rate: peak learning rate of AdamW.
         weight_decay: AdamW's decay of matrices; biases and norms have none.
         adam_betas: AdamW's decay rates of the two moments.
@@ -80,6 +86,8 @@ class QAModule(LightningModule):
         initialization: str = "default",
         attention: str = "windowed",
         objective: str = "first_answer",
+        label_smoothing: float = 0.0,
+        confidence_weighting: bool = False,
         learning_rate: float = 1e-5,
         weight_decay: float = 0.01,
         adam_betas: tuple[float, float] = (0.9, 0.999),
@@ -94,7 +102,11 @@ class QAModule(LightningModule):
         problems = list(module_problems(self.hparams))
         if problems:
             raise InputError("\n".join(problems))
-        self.window_loss = window_loss(objective)
+        self.objective = Objective(
+            name=objective,
+            label_smoothing=label_smoothing,
+            confidence_weighting=confidence_weighting,
+        )
         self.network: LongformerForQuestionAnswering | None = None
 
     def configure_model(self) -> None:
@@ -137,9 +149,8 @@ class QAModule(LightningModule):
         return outputs.start_logits, outputs.end_logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the mean loss over the labelled windows of the batch."""
-        loss_b = self._losses(batch, *self(batch))
-        loss = labelled_mean(loss_b, batch["start_positions"])
+        """Return the mean loss over the labelled windows, or documents, of the batch."""
+        loss = self.objective.training_loss(batch, *self(batch))
         size = len(batch["input_ids"])
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
         return loss
@@ -148,23 +159,18 @@ class QAModule(LightningModule):
         """Log the learning rate that this batch's step will use."""
         self.log("train/learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
 
-    def _losses(self, batch: Batch, start_logits_bl: Tensor, end_logits_bl: Tensor) -> Tensor:
-        return self.window_loss(
-            start_logits_bl,
-            end_logits_bl,
-            batch["start_positions"],
-            batch["end_positions"],
-            batch["attention_mask"],
-        )
-
     def validation_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
-        """Return the logits and, where there are labels, the loss of each window."""
+        """Return the logits and, where there are labels, the loss of each window.
+
+        That loss is ``Objective.window_losses``: ``document`` has ``any_answer``'s here.
+        """
         start_logits_bl, end_logits_bl = self(batch)
         labelled = "start_positions" in batch
+        window_losses = self.objective.window_losses
         return WindowOutputs(
             start_logits_bl=start_logits_bl,
             end_logits_bl=end_logits_bl,
-            loss_b=self._losses(batch, start_logits_bl, end_logits_bl) if labelled else None,
+            loss_b=window_losses(batch, start_logits_bl, end_logits_bl) if labelled else None,
         )
 
     def test_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
@@ -278,13 +284,13 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     choices: dict[str, Iterable[str]] = {
         "attention": ATTENTIONS,
         "initialization": INITIALIZATIONS,
-        "objective": OBJECTIVES,
         "lr_schedule": LR_SCHEDULES,
     }
     for key, allowed in choices.items():
         if settings[key] not in allowed:
             known = ", ".join(allowed)
             yield f"Expected `model.{key}` to be one of {known}; got {settings[key]!r}."
+    yield from objective_problems(settings)
     if not settings["learning_rate"] > 0:
         yield f"Expected `model.learning_rate` above 0; got {settings['learning_rate']}."
     if not settings["weight_decay"] >= 0:
