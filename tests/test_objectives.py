@@ -313,7 +313,7 @@ def test_far_apart_logits_stay_finite(choice: dict[str, Any]) -> None:
     start_bl.requires_grad_()
     loss = Objective(**choice).training_loss(BATCH, start_bl, start_bl)
     assert loss.dtype == torch.float32
-    assert 10 < float(loss) < 400
+    assert 10 < loss.item() < 400
     loss.backward()
     assert start_bl.grad.isfinite().all()
 
