@@ -45,6 +45,7 @@ def test_all_windows_of_a_document_are_served(windows: WindowDataset) -> None:
     places = [0] * len(expected[3]) + [1] * len(expected[0]) + [2] * len(expected[3])
     assert [row["document_index"] for row in rows] == places
     assert [row["feature_index"] for row in documents[1, 0]] == expected[1]
+    assert [row["feature_index"] for row in documents[1]] == expected[1]
     batch = WindowCollator.for_tokenizer(tokenizer_of("bert"), all_gold_spans=True)(rows)
     assert batch["document_index"].tolist() == places
     assert batch["document_index"].dtype == torch.int64

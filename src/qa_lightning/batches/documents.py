@@ -12,8 +12,11 @@ from torch.utils.data import Dataset
 from qa_lightning.batches.collating import WindowDataset
 from qa_lightning.batches.ordering import LengthGroupedSampler
 
-Draw = tuple[int, int]
-"""A document's number and the epoch in which it is drawn."""
+Draw = int | tuple[int, int]
+"""A document's number and the epoch in which it is drawn; the number alone is of epoch 0.
+
+``Trainer(overfit_batches=…)`` puts a sampler of its own in place of ours, which knows no epochs.
+"""
 
 
 class DocumentDataset(Dataset[list[dict[str, Any]]]):
@@ -49,7 +52,8 @@ class DocumentDataset(Dataset[list[dict[str, Any]]]):
 
     def __getitems__(self, draws: list[Draw]) -> list[dict[str, Any]]:
         """Return the windows of several documents; the collator takes them as one batch."""
-        chosen = [self.rows_of(*draw) for draw in draws]
+        pairs = [(draw, 0) if isinstance(draw, int) else draw for draw in draws]
+        chosen = [self.rows_of(document, epoch) for document, epoch in pairs]
         rows = self._windows.__getitems__(np.concatenate(chosen).tolist())
         place_b = np.repeat(np.arange(len(chosen)), [len(rows_w) for rows_w in chosen])
         for row, place in zip(rows, place_b.tolist(), strict=True):

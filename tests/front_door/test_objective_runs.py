@@ -81,8 +81,12 @@ def test_repeated_answers_are_all_gold(small_settings: Settings, tmp_path: Path)
     assert first["any_answer"] < first["first_answer"]
 
 
-def test_untrusted_weights_are_refused_before_training(
-    small: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_documents_with_lightnings_own_sampler(small: Path) -> None:
+    overfit = ("--trainer.overfit_batches", 2, "--data.windows_per_document", 2)
+    run("fit", "--config", small, "--model.objective", "document", *overfit, RECORDER)
+    assert recorded().trainer.global_step == 2
+
+
+def test_an_unknown_objective_is_told(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = fail(capsys, "fit", "--config", small, "--model.objective", "guess")
     assert "first_answer, any_answer, document" in message
