@@ -19,7 +19,15 @@ _DATA_KEYS = (
     "alignment",
     "negative_windows",
 )
-_TRAINING_KEYS = ("objective", "learning_rate", "weight_decay", "warmup_ratio", "lr_schedule")
+_TRAINING_KEYS = (
+    "objective",
+    "label_smoothing",
+    "confidence_weighting",
+    "learning_rate",
+    "weight_decay",
+    "warmup_ratio",
+    "lr_schedule",
+)
 
 
 def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str:
