@@ -40,14 +40,20 @@ def interleaved_medians(
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a Markdown table, numbers to the right."""
+    print("\n" + table(title, header, rows), flush=True)
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table under its title, numbers to the right."""
     cells = [[_text(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    print(f"\n{title}\n")
-    print("| " + " | ".join(h.ljust(w) for h, w in zip(header, widths, strict=True)) + " |")
-    print("|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
-    for row in cells:
-        print("| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |")
-    sys.stdout.flush()
+    lines = [
+        "| " + " | ".join(h.ljust(w) for h, w in zip(header, widths, strict=True)) + " |",
+        "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|",
+        *("| " + " | ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) + " |"
+          for r in cells),
+    ]  # fmt: skip
+    return "\n".join([title, "", *lines])
 
 
 def _text(value: object) -> str:

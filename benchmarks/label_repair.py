@@ -13,17 +13,14 @@ same number of steps.
 import argparse
 import json
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from _runs import CLI, in_turns, mean_and_error, progress, run_process
 from _timing import print_table
 
-ROOT = Path(__file__).resolve().parents[1]
 WAYS = {
     "keep": ["--data.dataset_config", "noisy", "--data.alignment", "keep"],
     "drop": ["--data.dataset_config", "noisy", "--data.alignment", "drop"],
@@ -48,23 +45,14 @@ def score(run: Run, folder: Path) -> dict[str, float]:
         *("--seed_everything", str(run.seed), "--trainer.max_steps", str(run.steps)),
         *("--trainer.default_root_dir", str(place), *WAYS[run.way]),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     for command in (["fit"], ["test", "--ckpt_path", "best"]):
-        line = [sys.executable, "-m", "qa_lightning", command[0], *common, *command[1:]]
-        with (folder / f"{place.name}-{command[0]}.log").open("w") as log:
-            subprocess.run(line, cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+        line = [*CLI, command[0], *common, *command[1:]]
+        run_process(line, folder / f"{place.name}-{command[0]}.log")
     scores = json.loads((place / "answers" / "test" / "scores.json").read_text(encoding="utf-8"))
-    print(
+    progress(
         f"{run.way}, seed {run.seed}: EM {scores['exact_match']:.1f} F1 {scores['f1']:.1f}",
-        flush=True,
     )
     return {name: scores[name] for name in ("exact_match", "f1")}
-
-
-def spread(values: list[float]) -> str:
-    """Return mean and standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.1f} ± {deviation:.1f}"
 
 
 def main() -> None:
@@ -76,18 +64,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     runs = [Run(way, seed, options.steps) for seed in options.seeds for way in options.ways]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ThreadPoolExecutor(options.processes) as pool,
-    ):
-        results = list(pool.map(lambda run: score(run, Path(folder)), runs))
+    with tempfile.TemporaryDirectory() as folder:
+        results = in_turns(runs, partial(score, folder=Path(folder)), options.processes)
     rows = []
     for way in options.ways:
         mine = [result for run, result in zip(runs, results, strict=True) if run.way == way]
         columns = [[result[name] for result in mine] for name in ("exact_match", "f1")]
-        rows.append([way, *map(spread, columns)])
+        rows.append([way, *map(mean_and_error, columns)])
     print_table(
-        f"{options.steps} steps, seeds {', '.join(map(str, options.seeds))}, mean ± deviation",
+        f"{options.steps} steps, seeds {', '.join(map(str, options.seeds))}, mean ± standard error",
         ["training labels", "EM", "F1"],
         rows,
     )

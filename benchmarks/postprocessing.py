@@ -87,6 +87,8 @@ def classic(
     features: datasets.Dataset,
     start_logits: np.ndarray,
     end_logits: np.ndarray,
+    *,
+    cls_token_id: int = 0,
 ) -> dict[str, str]:
     """Answer as the notebook's post-processing does, written anew from its description."""
     row_of = {name: row for row, name in enumerate(examples["id"])}
@@ -99,7 +101,7 @@ def classic(
         for place in features_of[row]:
             start_l, end_l = start_logits[place], end_logits[place]
             offsets = features[place]["offset_mapping"]
-            features[place]["input_ids"].index(0)  # the null score's position
+            features[place]["input_ids"].index(cls_token_id)  # the null score's position
             starts = np.argsort(start_l)[-1 : -N_BEST - 1 : -1].tolist()
             lasts = np.argsort(end_l)[-1 : -N_BEST - 1 : -1].tolist()
             for start in starts:

@@ -57,16 +57,19 @@ def read_examples(path: Path) -> datasets.Dataset:
 class Notebook:
     """Prepare features as run_qa.py's two functions do."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, settings: WindowSettings = SETTINGS
+    ) -> None:
         self.tokenizer = tokenizer
+        self.settings = settings
 
     def tokenize(self, examples: dict[str, list[Any]]) -> Any:
         return self.tokenizer(
             [question.lstrip() for question in examples["question"]],
             examples["context"],
             truncation="only_second",
-            max_length=SETTINGS.max_length,
-            stride=SETTINGS.doc_stride,
+            max_length=self.settings.max_length,
+            stride=self.settings.doc_stride,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
             padding="max_length",

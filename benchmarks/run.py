@@ -4,20 +4,18 @@ python benchmarks/run.py [NAME ...]
 """
 
 import argparse
-import datetime
-import os
-import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from _machine import machine
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "RESULTS.md"
-PACKAGES = ("torch", "transformers", "lightning", "datasets", "numpy", "rapidfuzz")
 
-# Name → its options. Files whose name starts with an underscore are helpers.
+# Name → its options. Files whose name starts with an underscore are helpers. What trains for
+# much of an hour (`label_repair`, `proof_xquad`, `proof_labels`) is run alone.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "attention_layer": (),
     "training_step": (),
@@ -27,16 +25,6 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "length_scaling": (),
     "alignment": (),
 }
-
-
-def processor() -> str:
-    """Return the processor's name, where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def run(name: str) -> str:
@@ -57,13 +45,9 @@ def run(name: str) -> str:
 
 def header() -> str:
     """Say on what the figures were measured."""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return (
-        "# Results\n\n"
-        f"Written by `make bench` on {today}: {processor()}, {os.cpu_count()} cores, "
-        f"{platform.system()}, Python {platform.python_version()}, {versions}. Each table is of "
-        "one run in which the ways took turns; the ratios count, not the times.\n"
+        f"# Results\n\nWritten by `make bench` {machine()}. Each table is of one run in which the "
+        "ways took turns; the ratios count, not the times.\n"
     )
 
 

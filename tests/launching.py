@@ -19,6 +19,10 @@ for arguments in json.loads(sys.argv[1]):
     main(arguments)
 from ranks import gather_uneven
 gather_uneven()
+# Gloo's threads may still run at exit, and abort a process that has done all it should.
+from torch import distributed
+distributed.barrier()
+distributed.destroy_process_group()
 """
 
 

@@ -15,9 +15,10 @@ PACKAGE = ROOT / "src" / "qa_lightning"
 ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "alignment": {"examples", "languages", "normalization"},
-    "answerer": {"answers", "attention", "batches", "candidates", "features"},
+    "answerer": {"answers", "attention", "backbones", "batches", "candidates", "features"},
     "answers": {"examples", "candidates"},
     "attention": set(),
+    "backbones": set(),
     "batches": {"features"},
     "calibration": {"answers", "scores"},
     "callbacks": {
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
         "demo",
         "examples",
         "features",
+        "languages",
         "reports",
         "scores",
         "trackers",
@@ -43,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "initialization": set(),
     "languages": set(),
     "longify": set(),
-    "model": {"attention", "initialization", "objectives"},
+    "model": {"attention", "backbones", "initialization", "objectives"},
     "normalization": set(),
     "objectives": set(),
     "reports": {"alignment", "answers", "scores", "languages"},
@@ -55,7 +57,7 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 LONGER_FILES: dict[str, str] = {
     "datamodule/__init__.py": "one class: its arguments are the `data:` keys, each with a line",
-    "model.py": "one class and the helpers that only it calls",
+    "model/__init__.py": "one class and the helpers that only it calls",
 }
 
 

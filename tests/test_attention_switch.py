@@ -143,6 +143,17 @@ def test_flex_gives_the_same_forward(length):
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("counts", [(0, 0), (9, 0), (3, 7)])
+def test_flex_gives_what_windowed_attention_gives(counts, side):
+    model = use_windowed_attention(make_model(2).eval())
+    batch = make_batch(150, global_counts=counts, paddings=(31, 0), side=side)
+    expected = logits(model, batch) * batch["attention_mask"]
+    with torch.no_grad():
+        got = logits(use_flex_attention(model), batch) * batch["attention_mask"]
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
+
+
 def test_flex_falls_back_where_it_has_no_gradients(warned):
     model, batch = make_model(2), make_batch(40)
     expected = outputs_and_gradients(model, batch)

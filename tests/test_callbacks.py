@@ -1,6 +1,9 @@
 """The callbacks piece by piece; what they do in a run is in `front_door/`."""
 
 import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,25 +16,28 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
 from qa_lightning.answers import Answer, QuestionAnswers
+from qa_lightning.calibration import held_out
 from qa_lightning.callbacks import AnswerEvaluation, AnswerPreview, BestCheckpoint, LastCheckpoint
 from qa_lightning.callbacks.assessment import AnswerSettings, assess, mean_loss
-from qa_lightning.callbacks.gathering import GatheredWindows, WindowStore
+from qa_lightning.callbacks.gathering import NO_LOSS, GatheredWindows, WindowStore
 from qa_lightning.callbacks.preview import answer_table
 from qa_lightning.callbacks.run_folder import move_earlier_run
 from qa_lightning.candidates import TokenCandidates
 from qa_lightning.errors import InputError
+from qa_lightning.scores import bootstrap_interval
 
 # Two documents of two words, in windows of a word each; the third is one window of its own.
 CONTEXTS = ["rio Douro", "vila Real", "nada"]
 SPANS = [(0, 3), (4, 9), (0, 4), (5, 9), (0, 4)]
 EXAMPLE_OF = [0, 0, 1, 1, 2]
+EXAMPLE_OF_WINDOW = np.array(EXAMPLE_OF)
 
 
-def split(golds: list[list[str]]) -> Any:
+def split(golds: list[list[str]], names: Sequence[str] = ("q0", "q1", "q2")) -> Any:
     """Return examples and their windows as a datamodule holds them."""
     rows = [
         {
-            "id": f"q{number}",
+            "id": name,
             "title": "",
             "context": context,
             "question": "Que?",
@@ -43,7 +49,7 @@ def split(golds: list[list[str]]) -> Any:
                 "confidence": [1.0] * len(texts),
             },
         }
-        for number, (context, texts) in enumerate(zip(CONTEXTS, golds, strict=True))
+        for name, context, texts in zip(names, CONTEXTS, golds, strict=True)
     ]
     windows = [
         {"example_index": example, "window_index": 0, "context_offsets": list(span)}
@@ -141,10 +147,40 @@ def test_a_threshold_is_fitted_where_questions_may_have_no_answer() -> None:
 
 
 def test_the_loss_leaves_unlabelled_windows_out() -> None:
-    nan = float("nan")
-    figures = mean_loss(gathered([(0, 0, 0, 2.0), (1, 0, 0, nan), (2, 0, 0, 4.0), (2, 0, 0, 4.0)]))
-    assert figures == {"loss": 3.0, "windows_without_label": 1.0}
-    assert mean_loss(gathered([(0, 0, 0, nan)])) == {}
+    rows = [(0, 0, 0, 2.0), (1, 0, 0, NO_LOSS), (2, 0, 0, 4.0), (2, 0, 0, 4.0)]
+    figures = mean_loss(gathered(rows), EXAMPLE_OF_WINDOW)
+    assert (figures["loss"], figures["windows_without_label"]) == (3.0, 1.0)
+    assert mean_loss(gathered([(0, 0, 0, NO_LOSS)]), EXAMPLE_OF_WINDOW) == {}
+
+
+def test_the_loss_of_a_diverged_network_is_not_taken_for_a_missing_label() -> None:
+    rows = [(0, 0, 0, 2.0), (1, 0, 0, float("nan")), (2, 0, 0, NO_LOSS)]
+    figures = mean_loss(gathered(rows), EXAMPLE_OF_WINDOW)
+    assert math.isnan(figures["loss"])
+    assert figures["windows_without_label"] == 1
+
+
+def test_the_losses_interval_draws_questions_not_their_windows() -> None:
+    # Ten questions of fifty windows, all windows of a question alike.
+    generator = np.random.default_rng(0)
+    loss_of = generator.random(10).astype(np.float32)
+    example_of = np.repeat(np.arange(10), 50)
+    rows = [(number, 0, 0, float(loss_of[example])) for number, example in enumerate(example_of)]
+    figures = mean_loss(gathered(rows), example_of)
+    assert figures["loss"] == pytest.approx(loss_of.mean())
+    assert (figures["loss_low"], figures["loss_high"]) == pytest.approx(bootstrap_interval(loss_of))
+
+
+def test_every_figure_that_is_a_mean_has_an_interval() -> None:
+    data = split([["Douro"], ["vila"], []])
+    scores = assess(gathered(WHOLE), data, settings=settings(), fit=True, language="pt").scores
+    means = {name.removesuffix("_low") for name in scores if name.endswith("_low")}
+    assert means == {
+        "loss", "exact_match", "f1", "exact_match_repaired", "f1_repaired", "exact_match_pt",
+        "f1_pt", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1",
+    }  # fmt: skip
+    for name in means:
+        assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
 
 
 def test_the_store_begins_typed_and_shaped() -> None:
@@ -181,13 +217,44 @@ def test_arguments_that_cannot_work(arguments: dict[str, Any], told: str) -> Non
         AnswerEvaluation(**arguments)
 
 
+def test_confidences_are_reported_on_the_half_they_were_not_fitted_on() -> None:
+    data = split(GOLDS, names=("q0", "x", "q2"))
+    options: dict[str, Any] = {"settings": settings(), "language": None}
+    fitted = assess(gathered(WHOLE), data, fit=True, **options)
+    kept = held_out(fitted.answers)
+    assert 0 < len(kept) < 3
+    calibration = fitted.details["calibration"]
+    assert calibration["reported_count"] == len(kept)
+    assert fitted.scores["calibration_error"] == calibration["ece_after"]
+    assert sum(part["count"] for part in fitted.details["reliability"]) == len(kept)
+    # Nothing is fitted in a test: all questions are reported on.
+    tested = assess(gathered(WHOLE), data, fit=False, **options)
+    assert sum(part["count"] for part in tested.details["reliability"]) == 3
+
+
+def plain_types(value: Any) -> Iterator[type]:
+    """Yield the types of the values that lists and objects consist of."""
+    if isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from plain_types(entry)
+    else:
+        yield type(value)
+
+
 def test_fitted_values_travel_in_plain_types() -> None:
     evaluation = AnswerEvaluation()
-    evaluation.fitted = {"threshold": -1.5, "temperature": 2.0, "no_answer": True}
+    data = split([["Douro"], ["vila"], []])
+    result = assess(gathered(WHOLE), data, settings=settings(), fit=True, language=None)
+    fitted = replace(result.settings, threshold=-1.5, temperature=2.0)
+    evaluation._keep_fitted(replace(result, settings=fitted), "val")
     state = evaluation.state_dict()
-    assert {type(value) for value in state.values()} <= {float, bool, int, str, type(None)}
+    assert set(plain_types(state)) <= {float, bool, int, str, type(None)}
+    assert state["calibration"]["fitted_count"] + state["calibration"]["reported_count"] == 3
+    assert {"ece_before", "ece_after"} <= set(state["calibration"])
+    assert state["risk_coverage"][-1]["coverage"] == 1.0
     other = AnswerEvaluation()
     other.load_state_dict(state)
+    assert other.state_dict() == state
     assert other._settings().threshold == -1.5
     assert other._settings().temperature == 2.0
     assert AnswerEvaluation(null_score_threshold=3.0)._settings().threshold_is_fixed
@@ -267,7 +334,10 @@ def test_the_preview_shows_sentence_answer_and_gold() -> None:
 def test_the_preview_estimates_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     preview = AnswerPreview(estimate_after=2)
     trainer: Any = SimpleNamespace(
-        global_step=10, is_global_zero=True, estimated_stepping_batches=100
+        global_step=10,
+        is_global_zero=True,
+        estimated_stepping_batches=100,
+        progress_bar_callback=None,
     )
     preview.on_train_start(trainer, None)
     for step in (11, 12, 13):

@@ -299,11 +299,22 @@ def test_the_state_is_plain_and_tells_the_windows(make: Any) -> None:
         ({"doc_stride": 64}, "doc_stride"),
         ({"num_workers": -1}, "num_workers"),
         ({"global_attention": "all"}, "global_attention"),
+        ({"global_attention": [0, -1]}, "global_attention"),
     ],
 )
 def test_arguments_that_cannot_work(settings: dict[str, Any], told: str, make: Any) -> None:
     with pytest.raises(InputError, match=rf"`data\.{told}`"):
         make(**settings)
+
+
+def test_global_attention_on_given_columns(make: Any) -> None:
+    data = make(global_attention=[0, 2])
+    data.setup("fit")
+    for batch in (next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))):
+        rows, columns = batch["global_attention_mask"].nonzero(as_tuple=True)
+        assert len(rows) == 2 * len(batch["input_ids"])
+        assert set(columns.tolist()) == {0, 2}
+    assert data.state_dict()["global_attention"] == [0, 2]
 
 
 def test_two_mistakes_are_one_error(make: Any) -> None:

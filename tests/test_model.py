@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertForQuestionAnswering, LongformerForQuestionAnswering
+from transformers import LongformerForQuestionAnswering
 
+from qa_lightning.attention.flex import FlexSelfAttention
+from qa_lightning.backbones import network_config, plain_config
 from qa_lightning.errors import InputError
 from qa_lightning.model import (
     LR_SCHEDULES,
     QAModule,
-    decay_groups,
-    longformer_config,
     module_problems,
-    plain_config,
 )
+from qa_lightning.model.optimizer import base_rate, parameter_groups
 from running import NETWORK, write_model
 
 IDS = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "sep_token_id": 2}
@@ -67,6 +67,9 @@ def test_building_is_idempotent_and_late() -> None:
         ({"config": CONFIG, "model_name_or_path": "some/model"}, "both"),
         ({"config": CONFIG, "attention": "flash"}, "attention"),
         ({"config": CONFIG, "learning_rate": 0.0}, "learning_rate"),
+        ({"config": CONFIG, "head_learning_rate": 0.0}, "head_learning_rate"),
+        ({"config": CONFIG, "layer_decay": 0.0}, "layer_decay"),
+        ({"config": CONFIG, "layer_decay": 1.1}, "layer_decay"),
         ({"config": CONFIG, "warmup_ratio": -0.1}, "warmup_ratio"),
         ({"config": CONFIG, "weight_decay": -0.1}, "weight_decay"),
         ({"config": CONFIG, "adam_betas": (0.9, 1.0)}, "adam_betas"),
@@ -111,22 +114,33 @@ def test_dropout_is_active_in_the_training_step() -> None:
     assert len(losses) == 1
 
 
+@pytest.mark.parametrize("attention", ["windowed", "flex"])
 @pytest.mark.parametrize("types", [1, 2])
-def test_both_attentions_give_the_same_logits(types: int) -> None:
-    reference = built(attention="reference").eval()
-    if types == 2:
-        torch.manual_seed(0)
-        reference = QAModule(config={**CONFIG, "type_vocab_size": 2}, attention="reference")
-        reference.configure_model()
-        reference.eval()
-    windowed = QAModule(config=dict(reference.hparams["config"]))
-    windowed.configure_model()
-    windowed.load_state_dict(reference.state_dict())
-    windowed.eval()
+def test_all_attentions_give_the_same_logits(types: int, attention: str) -> None:
+    config = {**CONFIG, "type_vocab_size": types}
+    torch.manual_seed(0)
+    reference = QAModule(config=config, attention="reference")
+    reference.configure_model()
+    torch.nn.init.normal_(reference.network.qa_outputs.weight)
+    ours = QAModule(config=config, attention=attention)
+    ours.configure_model()
+    ours.load_state_dict(reference.state_dict())
+    layers = [module.eval().network.base_model.encoder.layer for module in (ours, reference)]
+    kinds = [type(layer[0].attention.self).__mro__ for layer in layers]
+    assert [FlexSelfAttention in kind for kind in kinds] == [attention == "flex", False]
     mask = batch()["attention_mask"].bool()
     with torch.no_grad():
-        for ours, theirs in zip(windowed(batch()), reference(batch()), strict=True):
-            torch.testing.assert_close(ours[mask], theirs[mask], rtol=1e-4, atol=1e-5)
+        for mine, theirs in zip(ours(batch()), reference(batch()), strict=True):
+            torch.testing.assert_close(mine[mask], theirs[mask], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("16-mixed", False), ("bf16-mixed", True)])
+def test_the_optimizer_is_fused_except_under_16_bit_mixed_precision(
+    precision: str, fused: bool
+) -> None:
+    module = built()
+    module._trainer = SimpleNamespace(estimated_stepping_batches=10, precision=precision)
+    assert module.configure_optimizers()["optimizer"].defaults["fused"] is fused
 
 
 def test_prediction_has_no_loss() -> None:
@@ -150,18 +164,59 @@ def test_the_first_step_tells_what_its_batch_lacks(settings: dict[str, Any], key
         built(**settings).training_step(batch(), 0)
 
 
+def groups_of(module: QAModule, **settings: Any) -> list[dict[str, Any]]:
+    given = {"learning_rate": 1e-3, "weight_decay": 0.01, **settings}
+    return parameter_groups(module, backbone=module.network.base_model, **given)
+
+
 def test_decay_is_for_matrices_alone() -> None:
     module = built()
-    matrices, others = decay_groups(module, 0.01)
+    matrices, others = groups_of(module)
     assert (matrices["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
+    assert matrices["lr"] == others["lr"] == 1e-3
     decayed = {id(parameter) for parameter in matrices["params"]}
     for name, parameter in module.named_parameters():
         assert (id(parameter) in decayed) == (
             not name.endswith("bias") and "LayerNorm" not in name
         ), name
     next(module.parameters()).requires_grad_(False)
-    trained = [p for group in decay_groups(module, 0.01) for p in group["params"]]
+    trained = [p for group in groups_of(module) for p in group["params"]]
     assert len(trained) == len(list(module.parameters())) - 1
+
+
+def test_every_layer_and_the_head_have_rates_of_their_own() -> None:
+    module = QAModule(config={**CONFIG, "num_hidden_layers": 3, "attention_window": 8})
+    module.configure_model()
+    groups = groups_of(module, head_learning_rate=5e-3, layer_decay=0.5)
+    rates = {p: group["lr"] for group in groups for p in group["params"]}
+    decays = {p: group["weight_decay"] for group in groups for p in group["params"]}
+    expected = {"layer.2.": 1e-3, "layer.1.": 5e-4, "layer.0.": 2.5e-4, "embeddings.": 1.25e-4}
+    for name, parameter in module.named_parameters():
+        (rate,) = [r for part, r in expected.items() if part in name] or [5e-3]
+        assert rates[parameter] == pytest.approx(rate), name
+        assert (rate == 5e-3) == ("qa_outputs" in name)
+        assert (decays[parameter] > 0) == (parameter.ndim == 2), name
+    assert len(groups) == 10
+    for group in groups:
+        assert base_rate(group) == pytest.approx(1e-3)
+
+
+def test_activations_are_recomputed_without_reentrant_passes() -> None:
+    module = built(gradient_checkpointing=True)
+    layers = module.network.longformer.encoder.layer
+    assert all(layer.gradient_checkpointing for layer in layers)
+    assert all(
+        layer._gradient_checkpointing_func.keywords["use_reentrant"] is False for layer in layers
+    )
+
+
+def test_frozen_embeddings_learn_nothing_and_all_else_does() -> None:
+    module = built(freeze_embeddings=True, gradient_checkpointing=True)
+    module.log = lambda *_, **__: None
+    module.training_step(batch(), 0).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.requires_grad == (".embeddings." not in name), name
+        assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
 @pytest.mark.parametrize("name", LR_SCHEDULES)
@@ -171,12 +226,14 @@ def test_every_schedule_can_be_built_and_begins_with_the_warm_up(name: str) -> N
     setup = module.configure_optimizers()
     optimizer, schedule = setup["optimizer"], setup["lr_scheduler"]["scheduler"]
     assert setup["lr_scheduler"]["interval"] == "step"
-    rates = []
+    rates, logged = [], []
     for _ in range(11):
+        logged.append(base_rate(optimizer.param_groups[-1]))
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
     assert max(rates) == pytest.approx(1e-3)
+    assert rates == pytest.approx(logged)
     assert rates[0] == (1e-3 if name == "constant" else 0.0)
     if name == "linear":
         assert rates == pytest.approx(
@@ -203,33 +260,19 @@ def test_hyper_parameters_of_a_checkpoint_need_no_hub(tmp_path: Path) -> None:
 
 
 def test_a_config_survives_the_way_through_plain_values() -> None:
-    config = longformer_config({**CONFIG, "attention_window": [8], "hidden_act": "relu"})
-    again = longformer_config(plain_config(config))
+    config = network_config({**CONFIG, "attention_window": [8], "hidden_act": "relu"})
+    again = network_config(plain_config(config))
     assert again.to_dict() == config.to_dict()
 
 
 def test_unknown_keys_of_a_config_are_told() -> None:
     with pytest.raises(InputError, match="hiden_size"):
-        longformer_config({"hiden_size": 8})
+        network_config({"hiden_size": 8})
 
 
 def test_a_config_that_is_no_longformer_is_told() -> None:
     module = QAModule(config={**CONFIG, "hidden_size": 9})
     with pytest.raises(InputError, match=r"model\.config"):
-        module.configure_model()
-
-
-def test_another_kind_of_model_is_told(tmp_path: Path) -> None:
-    config = BertConfig(
-        vocab_size=30,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-    )
-    BertForQuestionAnswering(config).save_pretrained(tmp_path)
-    module = QAModule(str(tmp_path))
-    with pytest.raises(InputError, match="Longformer"):
         module.configure_model()
 
 

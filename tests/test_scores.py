@@ -223,6 +223,15 @@ def test_interval_covers_the_true_mean_as_often_as_it_says():
     assert 0.91 <= covered / 300 <= 0.98
 
 
+def test_weights_count_an_example_as_often():
+    values, weights = np.array([10.0, 20.0, 60.0]), np.array([1.0, 3.0, 1.0])
+    low, high = bootstrap_interval(values, weights_e=weights, confidence=0.999, resamples=2000)
+    assert (low, high) == (10.0, 60.0)  # draws of one example three times
+    assert bootstrap_interval(values, weights_e=[2, 2, 2]) == bootstrap_interval(values)
+    middle = bootstrap_interval(values, weights_e=[0.01, 1000.0, 0.01], confidence=0.3)
+    assert middle == pytest.approx((20.0, 20.0), abs=0.01)
+
+
 def test_interval_is_the_same_everywhere_and_near_the_normal_one():
     values = np.random.default_rng(0).random(20_000) * 100
     low, high = bootstrap_interval(values)

@@ -1,19 +1,25 @@
 """What a run says in the terminal."""
 
 import io
+import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from qa_lightning.callbacks import RunTracking
 from qa_lightning.callbacks.terminal import (
     Figure,
     TerminalProgress,
+    console_of,
     is_quiet,
     plain_line,
     score_table,
 )
+from qa_lightning.cli.training import _quiet
 from running import run
 
 FIGURES = [
@@ -58,6 +64,40 @@ def test_ci_and_files_are_told_quietly(
         monkeypatch.setenv(name, value)
     assert is_quiet() is quiet
     assert TerminalProgress().is_disabled is quiet
+
+
+def test_wandb_draws_no_charts_into_log_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_QUIET", "false")
+    monkeypatch.setenv("CI", "true")
+    _quiet()
+    assert os.environ["WANDB_QUIET"] == "false"  # the user's own
+    monkeypatch.delenv("WANDB_QUIET")
+    _quiet()
+    assert os.environ["WANDB_QUIET"] == "true"
+
+
+def test_a_resumed_run_compares_with_the_scores_before() -> None:
+    tracking = RunTracking()
+    tracking.load_state_dict({"scores": {20: {"f1": 40.0}, 10: {"f1": 50.0, "loss": 3.0}}})
+    trainer: Any = SimpleNamespace(callbacks=[tracking])
+    progress = TerminalProgress(quiet=True)
+    model: Any = None
+    progress.on_train_start(trainer, model)
+    assert list(progress._compare({"f1": 45.0, "loss": 4.0})) == [
+        Figure("f1", 45.0, None, None, 40.0, 50.0),
+        Figure("loss", 4.0, None, None, None, 3.0),
+    ]
+
+
+def test_others_print_where_the_bars_make_room_and_below_them_at_the_end() -> None:
+    console, stops = Console(), []
+    bar: Any = TerminalProgress(quiet=False)
+    trainer: Any = SimpleNamespace(progress_bar_callback=bar, callbacks=[])
+    assert console_of(trainer) is not console
+    bar.progress = SimpleNamespace(console=console, stop=lambda: stops.append(1))
+    assert console_of(trainer) is console
+    bar.on_train_end(trainer, None)
+    assert stops
 
 
 def plain(output: str) -> str:

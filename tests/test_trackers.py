@@ -26,7 +26,11 @@ from qa_lightning.trackers import (
 )
 from wandb_reading import read_run, run_files
 
-CONFIG = {"data": {"max_length": 64, "language": "pt"}, "provenance": {"command": "fit"}}
+CONFIG = {
+    "data": {"max_length": 64, "language": "pt"},
+    "evaluation": {"language": "en"},
+    "provenance": {"command": "fit"},
+}
 
 
 def report(step: int = 9, answer: str = "Faro") -> Report:
@@ -38,7 +42,11 @@ def report(step: int = 9, answer: str = "Faro") -> Report:
         charts={
             "val/slices_f1": Bars("Parts", "F1", (("windows 1 (2)", 50.0),)),
             "calibration/val/reliability": Curves(
-                "Reliability", "confidence", "share", (Line("answers", ((0.2, 0.1), (0.8, 0.9))),)
+                "Reliability",
+                "confidence",
+                "share",
+                (Line("answers", ((0.2, 0.1), (0.8, 0.9))),),
+                diagonal=True,
             ),
         },
         scores={"val/f1": 50.0},
@@ -171,8 +179,10 @@ def test_wandb_gets_one_row_with_new_tables(wandb_folders: Path) -> None:
     (tracker,) = trackers_of([logger], wandb_folders).values()
     tracker.log_config(CONFIG)
     logger.log_metrics({"val/f1": 40.0, "val/f1_pt": 60.0, "val/loss": 2.0}, step=9)
+    logger.log_metrics({"val/f1_en": 45.0}, step=9)
     tracker.log_report(report(9, "Lisboa"))
     logger.log_metrics({"val/f1": 30.0, "val/f1_pt": 50.0, "val/loss": 3.0}, step=19)
+    logger.log_metrics({"val/f1_en": 35.0}, step=19)
     tracker.log_report(report(19, "Faro"))
     identity = tracker.identity()
     close_loggers([logger], failed=False)
@@ -182,13 +192,15 @@ def test_wandb_gets_one_row_with_new_tables(wandb_folders: Path) -> None:
     assert identity == {"id": run.id, "project": "p"}
     assert run.summary["val/f1"] == {"max": 40}
     assert run.summary["val/f1_pt"] == {"max": 60}
+    assert run.summary["val/f1_en"] == {"max": 45}
     assert run.summary["val/loss"] == {"min": 2}
     tables = [run.table(reference) for reference in run.series("val/answers")]
     assert [table["data"][0] for table in tables] == [["q1", "Lisboa", 50], ["q1", "Faro", 50]]
-    assert [row["trainer/global_step"] for row in run.history] == [9, 9, 19, 19]
+    assert [row["trainer/global_step"] for row in run.history] == [9, 9, 9, 19, 19, 19]
     curve = run.table(run.series("calibration/val/reliability_table")[0])
     assert curve["columns"] == ["confidence", "share", "line"]
-    assert curve["data"] == [[0.2, 0.1, "answers"], [0.8, 0.9, "answers"]]
+    answers = [[0.2, 0.1, "answers"], [0.8, 0.9, "answers"]]
+    assert curve["data"] == [*answers, [0, 0, "x = y"], [1, 1, "x = y"]]
 
 
 def test_a_closed_logger_does_not_lend_its_run_to_the_next(wandb_folders: Path) -> None:

@@ -13,10 +13,15 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+import torch
+import wandb
+from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from qa_lightning import AnswerEvaluation, QADataModule, QAModule
 from qa_lightning.callbacks import RunTracking
-from qa_lightning.callbacks.tracking import last_step
+from qa_lightning.callbacks.tracked_run import last_step
+from qa_lightning.callbacks.tracking_report import watched_tensors
 from qa_lightning.trackers import FileTracker
 from running import (
     NETWORK,
@@ -294,9 +299,54 @@ def test_a_checkpoint_knows_its_run(tracked: Tracked) -> None:
     (state,) = [
         state for name, state in checkpoint["callbacks"].items() if name.startswith("RunTracking")
     ]
-    assert state == {
-        "tracker_identities": {"WandbLogger": {"id": tracked.wandb.id, "project": "qa_lightning"}}
-    }
+    identity = {"id": tracked.wandb.id, "project": "qa_lightning"}
+    assert state["tracker_identities"] == {"WandbLogger": identity}
+    predictions = read_json(tracked.folder / "answers" / "val" / "predictions.json")
+    assert state["previous"] == {"val": predictions}
+    f1 = [scores["f1"] for scores in state["scores"].values()]
+    assert f1 == pytest.approx(tracked.wandb.series("val/f1"), abs=1e-4)
+
+
+def test_distributions_leave_out_what_is_not_finite() -> None:
+    module = torch.nn.ParameterDict(
+        {"some": torch.zeros(3), "none": torch.zeros(2), "frozen": torch.zeros(1)}
+    )
+    module["frozen"].requires_grad_(False)
+    module["some"].grad = torch.tensor([1.0, math.nan, math.inf])
+    module["none"].grad = torch.full((2,), math.nan)
+    watched = dict(watched_tensors(module, "all"))
+    assert set(watched) == {"gradients/some", "parameters/some", "parameters/none"}
+    assert watched["gradients/some"].tolist() == [1.0]
+    assert wandb.Histogram(watched["gradients/some"].numpy()).histogram
+
+
+def test_without_a_configuration_the_hyper_parameters_are_told(
+    small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    given = settings(tmp_path, small_files)
+    data, model = QADataModule(**given["data"]), QAModule(**given["model"])
+    trainer = Trainer(
+        callbacks=[AnswerEvaluation(), RunTracking()], logger=False, **given["trainer"]
+    )
+    trainer.validate(model, datamodule=data, verbose=False)
+    config = read_json(tmp_path / "run" / "reports" / "validate.json")
+    assert config["data"]["doc_stride"] == 16
+    assert config["data"]["data_files"] == given["data"]["data_files"]
+    assert config["model"]["learning_rate"] == 1e-3
+    assert config["provenance"]["command"] == "validate"
+
+
+def test_a_resumed_run_tells_which_answers_changed(without_logger: Path, tmp_path: Path) -> None:
+    run("fit", "--config", without_logger, "--trainer.max_epochs", 1)
+    checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    (state,) = [each for each in checkpoint["callbacks"].values() if "previous" in each]
+    changed = next(iter(state["previous"]["val"]))
+    state["previous"]["val"][changed] = "another answer"
+    torch.save(checkpoint, tmp_path / "edited.ckpt")
+    run("fit", "--config", without_logger, "--ckpt_path", tmp_path / "edited.ckpt")
+    with (tmp_path / "run" / "reports" / "val" / "answers.csv").open(newline="") as file:
+        previous = {row["id"]: row["previous"] for row in csv.DictReader(file)}
+    assert previous[changed] == "another answer"
 
 
 def test_a_trainer_gets_its_own_count_of_steps_back() -> None:

@@ -107,7 +107,7 @@ def fit_temperature(
         is_correct: by id, whether the text given is correct.
     """
     fitted = [answer for answer in answers if _is_of_fitted_half(answer.id)]
-    reported = [answer for answer in answers if not _is_of_fitted_half(answer.id)]
+    reported = held_out(answers)
     temperature = _best_temperature(fitted, _flags(fitted, is_correct)) if fitted else 1.0
     errors = (
         [
@@ -118,6 +118,11 @@ def fit_temperature(
         else [None, None]
     )
     return Calibration(temperature, errors[0], errors[1], len(fitted), len(reported))
+
+
+def held_out(answers: Sequence[QuestionAnswers]) -> list[QuestionAnswers]:
+    """Return the answers of the half that :func:`fit_temperature` does not look at."""
+    return [answer for answer in answers if not _is_of_fitted_half(answer.id)]
 
 
 def confidences(answers: Sequence[QuestionAnswers], temperature: float) -> Floats:

@@ -38,17 +38,23 @@ def evaluations(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     row["answers"] = {"text": [city], "answer_start": [row["context"].index(city)]}
     files = json.dumps({"validation": str(write_rows(folder / "one.json", [row]))})
     single = ["--data.data_files", files, "--data.val_split", "validation"]
+    rows = rows_of(7, first=600, unanswerable=True)
+    files = json.dumps({"validation": str(write_rows(folder / "second.json", rows))})
+    second = ["--data.data_files", files, "--data.val_split", "validation"]
     for world_size in (1, 2, 3):
         commands = [
             _validate(config, demo_run, folder / f"{world_size}-{batch_size}", batch_size)
             for batch_size in BATCH_SIZES
         ]
-        commands.append([*_validate(config, demo_run, folder / f"{world_size}-one", 2), *single])
+        commands += [
+            [*_validate(config, demo_run, folder / f"{world_size}-{name}", 2), *data]
+            for name, data in (("one", single), ("second", second))
+        ]
         launch_several(commands, world_size=world_size)
     return {
         (world_size, name): result_files(folder / f"{world_size}-{name}" / "val")
         for world_size in (1, 2, 3)
-        for name in (*BATCH_SIZES, "one")
+        for name in (*BATCH_SIZES, "one", "second")
     }
 
 
@@ -63,11 +69,17 @@ def _validate(config: Path, run: Path, answers: Path, batch_size: int) -> list[s
 def assert_equal(files: dict[str, Any], expected: dict[str, Any]) -> None:
     """Hold predictions and scores to the last bit, n-best scores to 1e-5."""
     assert files["predictions"] == expected["predictions"]
-    exact = [key for key in expected["scores"] if key.startswith(("exact_match", "f1"))]
+    names = ("exact_match", "f1", "HasAns", "NoAns", "best_exact", "best_f1")
+    exact = [key for key in expected["scores"] if key.startswith(names) and "thresh" not in key]
     assert len(exact) >= 6
     for key in (*exact, "slices", "examples", "windows_without_label"):
         assert files["scores"][key] == expected["scores"][key], key
-    for key in ("loss", "calibration_error", "temperature"):
+    fitted = ["loss", "calibration_error", "temperature"]
+    if expected["scores"]["threshold"] is None:
+        assert files["scores"]["threshold"] is None
+    else:
+        fitted.append("threshold")
+    for key in fitted:
         assert files["scores"][key] == pytest.approx(expected["scores"][key], rel=1e-4), key
     for name, entries in expected["nbest_predictions"].items():
         mine = files["nbest_predictions"][name]
@@ -95,12 +107,33 @@ def test_fewer_windows_than_processes(world_size: int, evaluations: dict[Any, An
     assert_equal(evaluations[world_size, "one"], expected)
 
 
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_questions_without_an_answer(world_size: int, evaluations: dict[Any, Any]) -> None:
+    expected = evaluations[1, "second"]
+    assert expected["scores"]["threshold"] is not None
+    assert {"HasAns_f1", "NoAns_f1", "best_f1"} <= set(expected["scores"])
+    assert_equal(evaluations[world_size, "second"], expected)
+
+
 def test_an_empty_last_batch_and_a_rank_without_windows(evaluations: dict[Any, Any]) -> None:
     # Held by `ranks.gather_uneven` in each of the three processes.
     assert evaluations[3, "one"]["predictions"]
 
 
-def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
+PARTLY = {
+    "lora": {},
+    "freeze_embeddings": True,
+    "layer_decay": 0.5,
+    "head_learning_rate": 1e-2,
+    "gradient_checkpointing": True,
+}
+
+
+@pytest.mark.parametrize("model", [{}, PARTLY], ids=["all", "part"])
+def test_fit_on_two_processes(
+    model: dict[str, Any], small_settings: Settings, tmp_path: Path
+) -> None:
+    small_settings["model"] |= model
     small_settings["trainer"] |= {
         "max_epochs": 2,
         "gradient_clip_val": 1.0,
@@ -131,7 +164,9 @@ def test_fit_on_two_processes(small_settings: Settings, tmp_path: Path) -> None:
     assert logs[0]["weights"] == logs[1]["weights"]
 
     last = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    assert last["lr_schedulers"][0]["_last_lr"] == [0.0, 0.0]
+    assert last["lr_schedulers"][0]["_last_lr"] == [0.0] * len(
+        last["optimizer_states"][0]["param_groups"]
+    )
     assert last["global_step"] == logs[0]["steps"]
     assert logs[0]["steps"] == 2 * logs[0]["batches"]
     # Both ranks together drew every window.

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from qa_lightning import QAModule
+from qa_lightning.datamodule import preparation
 from running import (
     CITIES,
     RECORDER,
@@ -109,6 +111,31 @@ def test_the_loss_is_the_mean_over_distinct_windows(
     run("fit", "--config", small, "--data.eval_batch_size", batch_size, RECORDER)
     loss = read_json(tmp_path / "run" / "answers" / "val" / "scores.json")["loss"]
     assert loss == pytest.approx(reference_loss(recorded()), rel=1e-5)
+
+
+def test_loss_and_answers_come_of_one_pass(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("fit", "--config", small)
+    built: list[int] = []
+    windows: list[int] = []
+    build, forward = preparation.build_features, QAModule.forward
+
+    def counted_build(examples: Any, *arguments: Any, **options: Any) -> Any:
+        built.append(len(examples))
+        return build(examples, *arguments, **options)
+
+    def counted_forward(module: QAModule, batch: dict[str, torch.Tensor]) -> Any:
+        windows.extend(batch["feature_index"].tolist())
+        return forward(module, batch)
+
+    monkeypatch.setattr(preparation, "build_features", counted_build)
+    monkeypatch.setattr(QAModule, "forward", counted_forward)
+    cache = ("--data.cache_dir", tmp_path / "cache")
+    run("validate", "--config", small, "--ckpt_path", "best", *cache, RECORDER)
+    assert built == [len(VALIDATION)]
+    assert sorted(windows) == list(range(len(recorded().trainer.datamodule.val_features)))
+    assert {"val/loss", "val/f1"} <= set(recorded().logged[-1])
 
 
 def test_windows_of_unaligned_answers_are_left_out_of_the_loss_and_counted(

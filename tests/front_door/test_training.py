@@ -179,6 +179,28 @@ def test_no_decay_on_biases_and_norms(small: Path, tmp_path: Path) -> None:
     assert len(decay) == len(list(recorded().model.parameters()))
 
 
+def test_the_schedule_scales_every_rate_and_the_base_rate_is_logged(
+    small: Path, tmp_path: Path
+) -> None:
+    rates = ("--model.head_learning_rate", "1e-2", "--model.layer_decay", 0.5)
+    frozen = ("--model.freeze_embeddings", "true", "--model.gradient_checkpointing", "true")
+    run("fit", "--config", small, *rates, *frozen, *LOG_ALL, RECORDER)
+    model, steps = recorded().model, recorded().trainer.global_step
+    expected = [1e-3 * (steps - step) / steps for step in range(steps)]
+    # The head's group comes first.
+    assert recorded().rates == pytest.approx([10 * rate for rate in expected])
+    assert recorded().series("train/learning_rate")[:steps] == pytest.approx(expected, rel=1e-5)
+    trained = [
+        p for group in recorded().trainer.optimizers[0].param_groups for p in group["params"]
+    ]
+    assert len(trained) == sum(".embeddings." not in name for name, _ in model.named_parameters())
+    # What was left out of the optimizer is in the checkpoint all the same.
+    last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert set(last["state_dict"]) == set(model.state_dict())
+    config = ("--trainer.default_root_dir", tmp_path / "run", "--ckpt_path", "last")
+    run("validate", "--config", small, *config)
+
+
 def test_learning_lowers_the_loss(small_settings: Settings, tmp_path: Path) -> None:
     small_settings["model"]["config"] = {**NETWORK, "hidden_size": 32}
     config = write_yaml(tmp_path / "learn.yaml", small_settings)

@@ -10,10 +10,11 @@ import torch
 
 from qa_lightning.answerer.cutting import Document, WindowCutter
 from qa_lightning.answerer.deciding import decide, join_candidates, portions
-from qa_lightning.answerer.loading import Reader, load_reader, longest_window
+from qa_lightning.answerer.loading import Reader, load_reader
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.running import WindowRunner
+from qa_lightning.backbones import longest_window
 from qa_lightning.errors import InputError
 
 if TYPE_CHECKING:

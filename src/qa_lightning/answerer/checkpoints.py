@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from qa_lightning.backbones import merged_weights
 from qa_lightning.errors import InputError
 
 _NETWORK = "network."
@@ -23,12 +24,14 @@ class CheckpointContents:
 
     Attributes:
         path: the file.
-        config: keys of ``LongformerConfig``.
+        config: keys of the network's config (see ``backbones.network_config``).
         weights: the network's tensors, copied: the file may be overwritten by a running training.
-        attention: ``windowed`` or ``reference``.
+            Adapters are merged into the matrices they stood beside.
+        attention: ``windowed``, ``flex`` or ``reference``.
         tokenizer_files: file name to text.
         windows: the datamodule's state: ``max_length``, ``doc_stride``, …
-        fitted: the evaluation's state: ``threshold``, ``temperature``, ``no_answer``.
+        fitted: the evaluation's state: ``threshold``, ``temperature``, ``no_answer``, and what the
+            confidences are worth: ``calibration``, ``risk_coverage``.
         data: the datamodule's arguments, for the model card.
         training: the module's other arguments, for the model card.
         epoch: when it was written.
@@ -86,6 +89,8 @@ def read_checkpoint(path: Path) -> CheckpointContents:
             "network, config or tokenizer of ours. For a model of transformers give its folder or "
             "its Hub id."
         )
+    if hyper_parameters.get("lora") is not None:
+        weights = merged_weights(weights, hyper_parameters["lora"])
     score, monitor = _best_score(checkpoint)
     return CheckpointContents(
         path=path,

@@ -12,8 +12,6 @@ from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
     AutoTokenizer,
-    LongformerConfig,
-    LongformerForQuestionAnswering,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -27,6 +25,7 @@ from qa_lightning.answerer.checkpoints import (
 )
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING
 from qa_lightning.attention import use_windowed_attention
+from qa_lightning.backbones import longest_window, network_class, network_config
 from qa_lightning.batches import GlobalAttention
 from qa_lightning.errors import InputError
 from qa_lightning.features import WindowSettings
@@ -136,13 +135,15 @@ def reader_from_checkpoint(
     contents: CheckpointContents, *, dtype: torch.dtype = torch.float32
 ) -> Reader:
     """Build network and tokenizer from a checkpoint's contents."""
-    network = LongformerForQuestionAnswering.from_pretrained(
+    config = network_config(contents.config)
+    network = network_class(config).from_pretrained(
         None,
-        config=LongformerConfig(**dict(contents.config)),
+        config=config,
         state_dict=dict(contents.weights),
         dtype=dtype,
     )
-    if contents.attention == "windowed":
+    # Flex computes the same, but is slow where there is no GPU.
+    if config.model_type == "longformer" and contents.attention != "reference":
         use_windowed_attention(network)
     network.train(False)
     return Reader(
@@ -152,15 +153,6 @@ def reader_from_checkpoint(
         origin=str(contents.path),
         **_window_settings(contents.windows),
     )
-
-
-def longest_window(network: PreTrainedModel) -> int | None:
-    """Return how many tokens the network has positions for; None: any number."""
-    table = getattr(getattr(network.base_model, "embeddings", None), "position_embeddings", None)
-    if not isinstance(table, torch.nn.Embedding):
-        return None
-    # RoBERTa's kin count from behind the padding's position.
-    return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
 
 
 def settings_of(reader: Reader) -> dict[str, Any]:

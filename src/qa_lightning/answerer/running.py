@@ -1,6 +1,5 @@
 """Windows → candidates: the network, in batches of like length, nothing kept but the best spans."""
 
-import inspect
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from qa_lightning.answerer.cutting import WindowRows
 from qa_lightning.answerer.loading import Reader
+from qa_lightning.backbones import model_inputs
 from qa_lightning.batches import WindowCollator, WindowDataset
 from qa_lightning.candidates import (
     TokenCandidates,
@@ -17,8 +17,6 @@ from qa_lightning.candidates import (
     to_characters,
     window_candidates,
 )
-
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "global_attention_mask")
 
 
 class WindowRunner:
@@ -35,11 +33,10 @@ class WindowRunner:
         self._decision = reader.decision
         self._device = device
         self._tokens = tokens_per_batch
-        accepted = inspect.signature(self._network.forward).parameters
-        several_types = getattr(self._network.config, "type_vocab_size", 0) > 1
+        self._inputs = model_inputs(self._network)
         self._collate = WindowCollator.for_tokenizer(
             reader.tokenizer,
-            token_types=reader.token_types and several_types and "token_type_ids" in accepted,
+            token_types=reader.token_types and "token_type_ids" in self._inputs,
             global_attention=reader.global_attention if reader.is_longformer else None,
         )
 
@@ -64,7 +61,7 @@ class WindowRunner:
 
     def _run(self, batch: dict[str, Tensor], n_best: int) -> TokenCandidates:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
-        outputs = self._network(**{name: batch[name] for name in _INPUTS if name in batch})
+        outputs = self._network(**{name: batch[name] for name in self._inputs if name in batch})
         candidates = window_candidates(
             outputs.start_logits,
             outputs.end_logits,

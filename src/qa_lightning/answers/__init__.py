@@ -80,7 +80,9 @@ def select_answers(
         window_scoring: what makes windows comparable, for a span with start and end logits ``s``
             and ``e``: ``raw``: ``s + e``, as run_qa; ``relative``: ``s + e`` less that of its own
             window's CLS token; ``log_probability``: ``s + e`` less the log-sum-exp of the window's
-            start logits and that of its end logits.
+            start logits and that of its end logits. (Clark and Gardner, 2018, "Simple and Effective
+            Multi-Paragraph Reading Comprehension", on what makes scores of paragraphs comparable;
+            ``relative`` is ``score_diff`` of BERT's ``run_squad.py``, taken in each window.)
         null_score_threshold: no answer where the null odds are greater; default 0, as run_qa.
         temperature: divides the scores in the softmax of the confidences.
         no_answer: whether questions may have none (SQuAD 2). If not, the best span is the answer,

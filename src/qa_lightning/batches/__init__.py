@@ -4,6 +4,7 @@ from qa_lightning.batches.collating import (
     GlobalAttention,
     WindowCollator,
     WindowDataset,
+    global_attention_problems,
     padding_share,
 )
 from qa_lightning.batches.documents import DocumentDataset, DocumentSampler
@@ -17,5 +18,6 @@ __all__ = [
     "LengthGroupedSampler",
     "WindowCollator",
     "WindowDataset",
+    "global_attention_problems",
     "padding_share",
 ]

@@ -1,6 +1,6 @@
 """Rows of windows → padded tensors with their masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from qa_lightning.errors import InputError
 from qa_lightning.features import IGNORED, WindowTable
 
+GLOBAL_ATTENTIONS = ("question", "question+cls", "question_only", "cls")
 GlobalAttention = Literal["question", "question+cls", "question_only", "cls"] | Sequence[int] | None
 
 _PLACES = (
@@ -116,7 +117,9 @@ class WindowCollator:
             )
         if self.pad_to == "max_length" and self.max_length is None:
             raise InputError("`pad_to` max_length needs a `max_length`. Got None. Give both.")
-        _check_global_attention(self.global_attention)
+        problems = list(global_attention_problems(self.global_attention))
+        if self.global_attention is not None and problems:
+            raise InputError(problems[0])
 
     @classmethod
     def for_tokenizer(
@@ -224,15 +227,16 @@ class WindowCollator:
         return labels
 
 
-def _check_global_attention(choice: GlobalAttention) -> None:
-    names = ("question", "question+cls", "question_only", "cls")
-    if choice is None or choice in names:
+def global_attention_problems(choice: object) -> Iterator[str]:
+    """Yield a sentence if a choice of global attention is neither a name nor columns."""
+    if isinstance(choice, str) and choice in GLOBAL_ATTENTIONS:
         return
-    if not isinstance(choice, str) and all(isinstance(c, int) and c >= 0 for c in choice):
+    columns = list(choice) if isinstance(choice, list | tuple) else [None]
+    if all(type(column) is int and column >= 0 for column in columns):
         return
-    raise InputError(
-        f"`global_attention` must be one of {', '.join(names)}, a list of columns (0 or more), or "
-        f"null. Got {choice!r}. Change `data.global_attention`."
+    yield (
+        f"Expected `data.global_attention` to be one of {', '.join(GLOBAL_ATTENTIONS)}, or a list "
+        f"of columns counted from 0, for example [0, 1]; got {choice!r}."
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from qa_lightning.answers import QuestionAnswers, complete_examples, select_answers
 from qa_lightning.callbacks.further_metrics import further_figures
-from qa_lightning.callbacks.gathering import GatheredWindows
+from qa_lightning.callbacks.gathering import NO_LOSS, GatheredWindows
 from qa_lightning.callbacks.scored import (
     Gold,
     Ints,
@@ -18,6 +18,7 @@ from qa_lightning.callbacks.scored import (
     window_examples,
 )
 from qa_lightning.candidates import WindowCandidates, to_characters
+from qa_lightning.scores import bootstrap_interval
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,12 @@ def assess(
         metrics: names of further metrics of ``evaluate``.
     """
     windows = to_characters(gathered.candidates, split.features)
-    rows = complete_examples(windows.feature_index_w, window_examples(split))
+    example_index_f = window_examples(split)
+    rows = complete_examples(windows.feature_index_w, example_index_f)
+    loss = mean_loss(gathered, example_index_f)
     partial = len(windows.feature_index_w) < len(split.features)
     if not len(rows):
-        return Assessment((), mean_loss(gathered), True, settings)
+        return Assessment((), loss, True, settings)
     gold = Gold.of(split.examples, rows)
     settings = replace(settings, no_answer=gold.has_unanswerable)
     answers = settings.answers(windows, split, rows)
@@ -114,21 +117,34 @@ def assess(
         answers = settings.answers(windows, split, rows)
         details["calibration"] = asdict(calibration)
     temperature = settings.temperature
-    details |= {"temperature": temperature, **scored.curves(temperature)}
-    scores = mean_loss(gathered) | scored.figures() | scored.intervals()
-    scores["calibration_error"] = scored.calibration_error(temperature)
+    error, curves = scored.confidence_report(scored.reported(fit=fit), temperature)
+    details |= {"temperature": temperature, **curves}
+    scores = loss | scored.figures() | scored.intervals()
+    scores["calibration_error"] = error
     scores |= further_figures(metrics, scored.predictions, gold.official)
     return Assessment(answers, scores, partial, settings, details)
 
 
-def mean_loss(gathered: GatheredWindows) -> dict[str, float]:
-    """Return the mean loss over distinct labelled windows, and how many have no label."""
+def mean_loss(gathered: GatheredWindows, example_index_f: Ints) -> dict[str, float]:
+    """Return the mean loss over distinct labelled windows, and how many have no label.
+
+    Args:
+        gathered: the windows of all processes, replicas included.
+        example_index_f: the example of each window of the data set.
+    """
     index_b = gathered.candidates.feature_index_b.numpy()
-    loss_w = gathered.loss_b.numpy()[np.unique(index_b, return_index=True)[1]]
-    labelled = ~np.isnan(loss_w)
+    index_w, first_w = np.unique(index_b, return_index=True)
+    loss_w = gathered.loss_b.numpy()[first_w].astype(np.float64)
+    labelled = loss_w != NO_LOSS
     if not labelled.any():
         return {}
+    example_w = np.unique(example_index_f[index_w[labelled]], return_inverse=True)[1]
+    windows_e = np.bincount(example_w)
+    loss_e = np.bincount(example_w, weights=loss_w[labelled]) / windows_e
+    low, high = bootstrap_interval(loss_e, weights_e=windows_e)
     return {
-        "loss": float(loss_w[labelled].astype(np.float64).mean()),
+        "loss": float(loss_w[labelled].mean()),
+        "loss_low": low,
+        "loss_high": high,
         "windows_without_label": float((~labelled).sum()),
     }

@@ -68,7 +68,10 @@ class AnswerEvaluation(Callback):
         self.language = language
         self.metrics = list(metrics)
         self.output_dir = output_dir
-        self.fitted: dict[str, Any] = {"threshold": None, "temperature": 1.0, "no_answer": False}
+        self.fitted: dict[str, Any] = {
+            **{"threshold": None, "temperature": 1.0, "no_answer": False},
+            **{"calibration": None, "risk_coverage": None},
+        }
         self.latest: Assessment | None = None
         """The newest whole evaluation; ``latest.answers`` and ``latest.scores``."""
         self._store = WindowStore(n_best)
@@ -163,6 +166,8 @@ class AnswerEvaluation(Callback):
                 "threshold": result.settings.threshold,
                 "temperature": result.settings.temperature,
                 "no_answer": result.settings.no_answer,
+                "calibration": result.details["calibration"],
+                "risk_coverage": result.details["risk_coverage"],
             }
 
     def _settings(self) -> AnswerSettings:
@@ -204,7 +209,7 @@ class AnswerEvaluation(Callback):
         self._checkpoint_progress = {key: checkpoint[key] for key in ("epoch", "global_step")}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was fitted on validation, and how answers are searched."""
+        """Return what was fitted on validation, what it is worth, and how answers are searched."""
         searched = ("n_best", "max_answer_length", "window_scoring", "search")
         return {**self.fitted, **{name: getattr(self, name) for name in searched}}
 

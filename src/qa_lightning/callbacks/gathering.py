@@ -9,8 +9,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from qa_lightning.candidates import TokenCandidates
 
-NO_LOSS = float("nan")
-"""The loss of a window that has no label."""
+NO_LOSS = float("-inf")
+"""The loss of a window that has no label; NaN is the loss of a network that diverged."""
 
 
 _JOINED_PARTS = 100
@@ -21,7 +21,7 @@ class GatheredWindows(NamedTuple):
 
     Attributes:
         candidates: their best spans.
-        loss_b: float32 loss of each window; nan where it has no label.
+        loss_b: float32 loss of each window; ``NO_LOSS`` where it has no label.
     """
 
     candidates: TokenCandidates

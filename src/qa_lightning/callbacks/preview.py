@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from qa_lightning.answers import QuestionAnswers
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
+from qa_lightning.callbacks.terminal import console_of
 from qa_lightning.demo import sentence_around
 
 
@@ -51,7 +51,7 @@ class AnswerPreview(Callback):
             return
         seconds = (time.perf_counter() - self._begin) / done
         left = int(trainer.estimated_stepping_batches) - trainer.global_step
-        Console().print(
+        console_of(trainer).print(
             f"{left:,} steps to go at {1000 * seconds:.0f} ms each: about "
             f"{left * seconds / 60:.1f} minutes, validations not counted."
         )
@@ -70,7 +70,7 @@ class AnswerPreview(Callback):
         answers = evaluation.latest.answers
         step = max(1, len(answers) // self.questions)
         examples = trainer.datamodule.val_examples  # type: ignore[attr-defined]
-        console = Console()
+        console = console_of(trainer)
         console.print(answer_table(answers[::step][: self.questions], examples))
         if self.next_command:
             console.print(f"Next: [bold]{self.next_command}[/bold]", soft_wrap=True)

@@ -16,10 +16,12 @@ from qa_lightning.calibration import (
     confidences,
     expected_calibration_error,
     fit_temperature,
+    held_out,
     reliability,
     risk_coverage,
     sweep_threshold,
 )
+from qa_lightning.languages import language_of
 from qa_lightning.scores import (
     ExampleScores,
     bootstrap_interval,
@@ -28,6 +30,9 @@ from qa_lightning.scores import (
     squad_scores,
 )
 
+_EXAMPLES_AT_ONCE = 256  # the contexts of a whole split may not fit into memory
+
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -64,14 +69,16 @@ class Gold:
     @classmethod
     def of(cls, examples: datasets.Dataset, rows: Ints) -> "Gold":
         """Read the gold texts of some rows."""
-        columns = examples.select_columns(["id", "context", "answers", "spans"])[rows.tolist()]
+        columns = examples.select_columns(["id", "context", "answers", "spans"])
         official: dict[str, list[str]] = {}
         repaired: dict[str, list[str]] = {}
-        for name, context, gold, spans in zip(*columns.values(), strict=True):
-            pairs = zip(spans["start_char"], spans["end_char"], strict=True)
-            found = [context[start:end] for start, end in pairs if start is not None]
-            official[name] = list(gold["text"])
-            repaired[name] = list(dict.fromkeys([*gold["text"], *found]))
+        for block in range(0, len(rows), _EXAMPLES_AT_ONCE):
+            batch = columns[rows[block : block + _EXAMPLES_AT_ONCE].tolist()]
+            for name, context, gold, spans in zip(*batch.values(), strict=True):
+                pairs = zip(spans["start_char"], spans["end_char"], strict=True)
+                found = [context[start:end] for start, end in pairs if start is not None]
+                official[name] = list(gold["text"])
+                repaired[name] = list(dict.fromkeys([*gold["text"], *found]))
         return cls(official, repaired)
 
     @property
@@ -118,9 +125,14 @@ class Scored:
         return example_scores(self.predictions, self.gold.official)
 
     @cached_property
+    def by_repaired(self) -> ExampleScores:
+        """Return each example's scores where the repaired texts count as gold too."""
+        return example_scores(self.predictions, self.gold.repaired)
+
+    @cached_property
     def is_correct(self) -> dict[str, bool]:
         """Say by id whether an answer is correct: an exact match of a gold or repaired text."""
-        scores = example_scores(self.predictions, self.gold.repaired)
+        scores = self.by_repaired
         return dict(zip(scores.ids, (scores.exact_e > 0).tolist(), strict=True))
 
     def figures(self) -> dict[str, float]:
@@ -145,12 +157,28 @@ class Scored:
         return {name: value for name, value in swept.items() if name.startswith("best_")}
 
     def intervals(self) -> dict[str, float]:
-        """Return the ends of the 95 % bootstrap intervals of exact match and F1."""
+        """Return the ends of the 95 % bootstrap intervals of all figures that are means."""
         ends = {}
-        scores = self.by_example
-        for name, values_e in (("exact_match", scores.exact_e), ("f1", scores.f1_e)):
+        for name, values_e in self._means().items():
             ends[f"{name}_low"], ends[f"{name}_high"] = bootstrap_interval(values_e)
         return ends
+
+    def _means(self) -> dict[str, Floats]:
+        """Return by figure the values of the examples whose mean it is."""
+        kinds = {"": self.by_example, "_repaired": self.by_repaired}
+        if self.language is not None:
+            scores = example_scores(self.predictions, self.gold.official, language=self.language)
+            kinds[f"_{language_of(self.language).code}"] = scores
+        values: dict[str, Floats] = {}
+        for suffix, scores in kinds.items():
+            values |= {f"exact_match{suffix}": scores.exact_e, f"f1{suffix}": scores.f1_e}
+        if self.gold.has_unanswerable:
+            has_answer_e = np.array([bool(texts) for texts in self.gold.official.values()])
+            for prefix, which_e in (("HasAns", has_answer_e), ("NoAns", ~has_answer_e)):
+                if which_e.any():
+                    values[f"{prefix}_exact"] = self.by_example.exact_e[which_e]
+                    values[f"{prefix}_f1"] = self.by_example.f1_e[which_e]
+        return values
 
     def slices(self) -> list[dict[str, Any]]:
         """Return exact match and F1 of the parts of the data."""
@@ -167,16 +195,21 @@ class Scored:
         """Fit the temperature of the confidences on one half, and report on the other."""
         return fit_temperature(self.answers, self.is_correct)
 
-    def calibration_error(self, temperature: float) -> float:
-        """Return the expected calibration error of all answers under a temperature, 0 to 1."""
-        correct = [self.is_correct[answer.id] for answer in self.answers]
-        return expected_calibration_error(confidences(self.answers, temperature), correct)
+    def reported(self, *, fit: bool) -> Sequence[QuestionAnswers]:
+        """Return the answers whose confidences are reported on.
 
-    def curves(self, temperature: float) -> dict[str, list[dict[str, Any]]]:
-        """Return the reliability and the risk-coverage curve under a temperature."""
-        confidence_e = confidences(self.answers, temperature)
-        correct = [self.is_correct[answer.id] for answer in self.answers]
-        return {
+        Args:
+            fit: leave out those that :meth:`fit_temperature` looked at, if that leaves any.
+        """
+        return (held_out(self.answers) if fit else ()) or self.answers
+
+    def confidence_report(
+        self, answers: Sequence[QuestionAnswers], temperature: float
+    ) -> tuple[float, dict[str, list[dict[str, Any]]]]:
+        """Return calibration error, 0 to 1, reliability and risk-coverage curve of some answers."""
+        confidence_e = confidences(answers, temperature)
+        correct = [self.is_correct[answer.id] for answer in answers]
+        return expected_calibration_error(confidence_e, correct), {
             "reliability": [asdict(part) for part in reliability(confidence_e, correct)],
             "risk_coverage": [asdict(point) for point in risk_coverage(confidence_e, correct)],
         }

@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from rich.table import Table
 
+from qa_lightning.callbacks.tracking import RunTracking
+
 _BAR_COLUMNS = {
     "train/loss": ("loss", ".3f"),
     "val/loss": ("val loss", ".3f"),
@@ -85,6 +87,17 @@ class TerminalProgress(RichProgressBar):
         if scores:
             self._tell(trainer, scores)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with the scores of the run that is resumed, if there are any."""
+        super().on_train_start(trainer, pl_module)
+        for scores in _scores_before(trainer):
+            self._remember(scores)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the bar as it is: what is printed after the training stands below it."""
+        super().on_train_end(trainer, pl_module)
+        self._stop_progress()
+
     def _get_train_description(self, current_epoch: int) -> str:
         """Leave out the number of epochs where steps end the training."""
         described = super()._get_train_description(current_epoch)
@@ -92,8 +105,9 @@ class TerminalProgress(RichProgressBar):
 
     def _tell(self, trainer: Trainer, scores: Mapping[str, float]) -> None:
         figures = list(self._compare(scores))
+        self._remember(scores)
         place = f"epoch {trainer.current_epoch}, step {trainer.global_step:,}"
-        console = self.progress.console if self.progress is not None else Console()
+        console = console_of(trainer)
         if self.quiet:
             speed = trainer.callback_metrics.get("train/windows_per_second", math.nan)
             text = plain_line(place, figures, windows_per_second=float(speed))
@@ -105,12 +119,24 @@ class TerminalProgress(RichProgressBar):
         for name, value in scores.items():
             if name in _BY_THE_WAY or name.endswith(("_low", "_high", "_thresh")):
                 continue
-            better = min if name in _LOWER_IS_BETTER else max
-            best = better(value, self._best.get(name, value))
             interval = scores.get(f"{name}_low"), scores.get(f"{name}_high")
-            yield Figure(name, value, *interval, self._before.get(name), best)
-            self._best[name] = best
+            yield Figure(name, value, *interval, self._before.get(name), self._best_of(name, value))
+
+    def _remember(self, scores: Mapping[str, float]) -> None:
         self._before = dict(scores)
+        self._best |= {name: self._best_of(name, value) for name, value in scores.items()}
+
+    def _best_of(self, name: str, value: float) -> float:
+        better = min if name in _LOWER_IS_BETTER else max
+        return better(value, self._best.get(name, value))
+
+
+def console_of(trainer: Trainer) -> Console:
+    """Return where to print: the console of the bars, which make room, or else a new one."""
+    bar = trainer.progress_bar_callback
+    if isinstance(bar, RichProgressBar) and bar.progress is not None:
+        return bar.progress.console
+    return Console()
 
 
 def is_quiet() -> bool:
@@ -145,11 +171,11 @@ def score_table(title: str, figures: list[Figure]) -> Table:
     for column in ("now", "95 % interval", "change", "best so far"):
         table.add_column(column, justify="right")
     for figure in figures:
-        shown = "" if figure.low is None or figure.high is None else "{:.1f} to {:.1f}"
+        ends = [_shown(figure.name, x) for x in (figure.low, figure.high) if x is not None]
         table.add_row(
             figure.name,
             _shown(figure.name, figure.value),
-            shown.format(figure.low, figure.high),
+            " to ".join(ends),
             _change(figure),
             _shown(figure.name, figure.best),
             style="bold" if figure.name in _MAIN else None,
@@ -168,6 +194,13 @@ def _change(figure: Figure) -> str:
     is_better = change < 0 if figure.name in _LOWER_IS_BETTER else change > 0
     text = f"{change:+.3f}" if figure.name in _LOWER_IS_BETTER else f"{change:+.1f}"
     return f"[green]{text}[/]" if is_better else text
+
+
+def _scores_before(trainer: Trainer) -> list[Mapping[str, float]]:
+    """Return the scores of the validations before this training, in order."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    kept = next((each.scores for each in callbacks if isinstance(each, RunTracking)), {})
+    return [scores for _, scores in sorted(kept.items())]
 
 
 def _stage_scores(logged: Mapping[str, Any], stage: str) -> dict[str, float]:

@@ -3,16 +3,21 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import datasets
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.callbacks.assessment import Assessment
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
+from qa_lightning.callbacks.tracked_run import (
+    hyper_parameters,
+    is_dry,
+    last_step,
+    provenance,
+    splits_of,
+)
 from qa_lightning.callbacks.tracking_report import (
     Watched,
     answers_worth_a_look,
@@ -22,30 +27,9 @@ from qa_lightning.callbacks.tracking_report import (
 )
 from qa_lightning.errors import InputError
 from qa_lightning.reports.tables import MAX_ROWS
-from qa_lightning.trackers import IDENTITIES, Report, Tracker, git_commit, trackers_of, versions
+from qa_lightning.trackers import IDENTITIES, Report, Tracker, trackers_of
 
 FOLDER = "reports"
-_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
-
-
-class Split(Protocol):
-    """What the callback reads of a prepared split."""
-
-    @property
-    def examples(self) -> datasets.Dataset:
-        """Return the examples."""
-
-    @property
-    def features(self) -> datasets.Dataset:
-        """Return the windows."""
-
-    @property
-    def audit(self) -> AlignmentAudit | None:
-        """Return what alignment did."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the hash of all that the split was made from."""
 
 
 class RunTracking(Callback):
@@ -62,7 +46,10 @@ class RunTracking(Callback):
         seed: of the random part of the answer table.
 
     Attributes:
-        config: the resolved configuration, plain values; the command line sets it.
+        config: the resolved configuration, plain values; the command line sets it. Empty: what
+            module and datamodule were made with is sent in its place.
+        scores: of each whole validation, by the optimizer steps before it; a resumed run has those
+            of the run before.
 
     Raises:
         InputError: a value out of range.
@@ -91,11 +78,11 @@ class RunTracking(Callback):
         self.watch_every = watch_every
         self.seed = seed
         self.config: Mapping[str, Any] = {}
+        self.scores: dict[int, dict[str, float]] = {}
         self._trackers: dict[str, Tracker] = {}
         self._has_begun = False
         self._seen: Assessment | None = None
         self._previous: dict[str, dict[str, str]] = {}
-        self._scores: dict[int, dict[str, float]] = {}
         self._began_at = 0.0
         self._trained_steps: int | None = None
         self._kept_step = 0
@@ -190,8 +177,17 @@ class RunTracking(Callback):
                 tracker.log_checkpoint(path, scores=self._scores_of(path, best))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a later process needs to continue the trackers' runs."""
-        return {IDENTITIES: {name: entry.identity() for name, entry in self._trackers.items()}}
+        """Return what a later process needs to continue the trackers' runs, and to compare."""
+        return {
+            IDENTITIES: {name: entry.identity() for name, entry in self._trackers.items()},
+            "scores": self.scores,
+            "previous": self._previous,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the scores and answers to compare with."""
+        self.scores = dict(state_dict.get("scores", {}))
+        self._previous = dict(state_dict.get("previous", {}))
 
     def _begin(self, trainer: Trainer) -> None:
         if self._has_begun or not trainer.is_global_zero or is_dry(trainer):
@@ -199,7 +195,8 @@ class RunTracking(Callback):
         self._has_begun = True
         folder = Path(trainer.default_root_dir) / FOLDER
         self._trackers = trackers_of(trainer.loggers, folder)
-        config = {**self.config, "provenance": provenance(trainer)}
+        config = self.config or hyper_parameters(trainer)
+        config = {**config, "provenance": provenance(trainer)}
         for tracker in self._trackers.values():
             tracker.log_config(config)
 
@@ -224,7 +221,9 @@ class RunTracking(Callback):
             figures=self._speed(trainer, stage, len(split.features)),
         )
         self._previous[stage] = {answer.id: answer.text for answer in assessment.answers}
-        self._scores[trainer.global_step] = dict(assessment.scores)
+        if stage == "val":
+            scores = {name: float(value) for name, value in assessment.scores.items()}
+            self.scores[trainer.global_step] = scores
         for tracker in self._trackers.values():
             tracker.log_report(report)
 
@@ -242,47 +241,13 @@ class RunTracking(Callback):
         return figures
 
     def _scores_of(self, path: Path, best: ModelCheckpoint) -> dict[str, float]:
-        """Return the scores of a checkpoint; after a resume, of an older one only the best's."""
+        """Return the scores of a checkpoint."""
         contents = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
         step = int(contents["global_step"])
-        scores = self._scores.get(step, {})
+        scores = self.scores.get(step, {})
         if best.monitor and best.best_model_score is not None:
             scores = {**scores, best.monitor: float(best.best_model_score)}
         return {**scores, "global_step": float(step)}
-
-
-def provenance(trainer: Trainer) -> dict[str, Any]:
-    """Return what a run's results depend on beside its configuration."""
-    splits = splits_of(trainer)
-    train = splits.get("train")
-    return {
-        "command": trainer.state.fn.value if trainer.state.fn else None,
-        "git_commit": git_commit(),
-        "versions": versions(),
-        "data_fingerprint": {name: split.fingerprint for name, split in splits.items()},
-        "label_audit": train.audit.to_dict() if train is not None and train.audit else None,
-        "processes": trainer.world_size,
-    }
-
-
-def last_step(trainer: Trainer) -> int:
-    """Return the number of the last optimizer step, from 0: where Lightning logs a validation."""
-    if trainer.state.fn == "fit":
-        return max(0, trainer.global_step - 1)
-    return trainer.fit_loop.epoch_loop._batches_that_stepped
-
-
-def splits_of(trainer: Trainer) -> dict[str, Split]:
-    """Return the splits that the trainer's command prepared, by name."""
-    command = trainer.state.fn
-    names = _SPLITS.get(command.value, ()) if command else ()
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    return {name: data.split(name) for name in names} if data is not None else {}
-
-
-def is_dry(trainer: Trainer) -> bool:
-    """Tell whether a run is to leave nothing behind."""
-    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
 def _latest(trainer: Trainer) -> Assessment | None:

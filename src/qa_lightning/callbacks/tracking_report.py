@@ -100,14 +100,24 @@ def label_figures(audit: AlignmentAudit) -> dict[str, float]:
 
 
 def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor]]:
-    """Return gradients or parameters of the trainable parameters, on the CPU in float32."""
+    """Return gradients or parameters of the trainable parameters, on the CPU in float32.
+
+    Their finite values: a distribution has no place for others, which 16-bit training meets as a
+    matter of course. ``train/gradient_norm`` tells of them.
+    """
     found: list[tuple[str, Tensor]] = []
     for name, parameter in module.named_parameters():
         if watch != "parameters" and parameter.grad is not None:
             found.append((f"gradients/{name}", parameter.grad))
         if watch != "gradients" and parameter.requires_grad:
             found.append((f"parameters/{name}", parameter))
-    return [(name, value.detach().float().cpu()) for name, value in found]
+    finite = ((name, _finite(value.detach().float().cpu())) for name, value in found)
+    return [(name, values) for name, values in finite if values.numel()]
+
+
+def _finite(values: Tensor) -> Tensor:
+    is_finite = values.isfinite()
+    return values if is_finite.all() else values[is_finite]
 
 
 def _calibration(assessment: Assessment) -> dict[str, float]:

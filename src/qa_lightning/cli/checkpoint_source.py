@@ -16,7 +16,7 @@ from qa_lightning.errors import InputError
 
 log = logging.getLogger(__name__)
 
-NETWORK_KEYS = ("model_name_or_path", "config", "revision", "initialization")
+NETWORK_KEYS = ("model_name_or_path", "config", "revision", "initialization", "lora")
 """What decides the network's shape: always the checkpoint's, since its weights must fit."""
 
 

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jsonargparse import Namespace
-from transformers import LongformerConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from qa_lightning.backbones import network_config, positions_of, pretrained_config
 from qa_lightning.callbacks.evaluation import evaluation_problems
 from qa_lightning.datamodule import data_problems, load_tokenizer
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
-from qa_lightning.model import longformer_config, module_problems, pretrained_config
+from qa_lightning.longify import SUPPORTED
+from qa_lightning.model import module_problems
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +109,9 @@ def _fill_from_tokenizer(config: Namespace) -> None:
     settings = config.model.config
     if settings is None:
         return
-    missing = [key for key in ("vocab_size", *SPECIAL_IDS) if settings.get(key) is None]
+    known = network_config(settings)  # BERT's has no separator, for one
+    keys = [key for key in ("vocab_size", *SPECIAL_IDS) if hasattr(known, key)]
+    missing = [key for key in keys if settings.get(key) is None]
     if not missing:
         return
     tokenizer = _tokenizer(config)
@@ -168,13 +172,12 @@ def folder_problems(config: Namespace) -> Iterator[str]:
 def network_problems(config: Namespace) -> Iterator[str]:
     """Yield a sentence if windows or their token ids do not fit the network."""
     settings = _network_settings(config)
-    # Positions of RoBERTa-like models begin behind the padding's.
-    room = settings.max_position_embeddings - (settings.pad_token_id or 0) - 1
-    if config.data.max_length > room:
+    room = positions_of(settings)
+    if room is not None and config.data.max_length > room:
         yield (
             f"Expected `data.max_length` to be at most the {room} positions of the model; got "
-            f"{config.data.max_length}. Lower `data.max_length`, or raise "
-            "`model.config.max_position_embeddings` of a model built from scratch."
+            f"{config.data.max_length}. Lower `data.max_length`, or "
+            + _more_room(config.model.model_name_or_path, settings)
         )
     tokens = len(_tokenizer(config))
     if tokens > settings.vocab_size:
@@ -185,7 +188,13 @@ def network_problems(config: Namespace) -> Iterator[str]:
         )
 
 
-def _network_settings(config: Namespace) -> LongformerConfig:
+def _more_room(name: str | None, settings: PreTrainedConfig) -> str:
+    if name is not None and settings.model_type in SUPPORTED:
+        return f"turn the model into a Longformer: `qa-lightning longify {name} --output DIR`."
+    return "raise `model.config.max_position_embeddings` of a model built from scratch."
+
+
+def _network_settings(config: Namespace) -> PreTrainedConfig:
     if config.model.config is not None:
-        return longformer_config(config.model.config)
+        return network_config(config.model.config)
     return pretrained_config(config.model.model_name_or_path, config.model.revision)

@@ -1,12 +1,15 @@
 """``fit``, ``validate``, ``test`` and ``predict``: the LightningCLI subclass."""
 
+import atexit
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import datasets
+import torch
 import transformers
 import yaml
 from jsonargparse import ArgumentError, Namespace
@@ -101,6 +104,7 @@ class QALightningCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the command, and end the loggers' runs with it."""
         failed = True
+        atexit.register(_leave_process_group)
         try:
             super()._run_subcommand(subcommand)
             failed = False
@@ -172,8 +176,18 @@ def _quiet() -> None:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).addFilter(_is_news)
     if is_quiet():
+        os.environ.setdefault("WANDB_QUIET", "true")  # no charts of characters in a log file
         datasets.disable_progress_bars()
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _leave_process_group() -> None:
+    """Stop gloo's threads: at exit they may abort a process that has done all it should.
+
+    Lightning does so for NCCL alone.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -19,6 +19,7 @@ from qa_lightning.batches import (
     LengthGroupedSampler,
     WindowCollator,
     WindowDataset,
+    global_attention_problems,
 )
 from qa_lightning.datamodule.preparation import (
     AlignmentSettings,
@@ -75,7 +76,8 @@ class QADataModule(LightningDataModule):
         separators: ``auto`` (as the tokenizer joins pairs), 2 or 3 in a row.
         token_types: pass token types (0 question, 1 context); a model with a single type ignores
             them.
-        global_attention: which tokens attend globally (see ``qa_lightning.batches``).
+        global_attention: which tokens attend globally: ``question`` (with the no-answer token),
+            ``question_only``, ``cls``, or a list of columns of every window, from 0.
         alignment: policy for answers that are not where they should be: ``repair``, ``drop``,
             ``no_answer``, ``keep`` or ``strict``.
         alignment_threshold: confidence from which a repaired span is trusted, 0 to 1.
@@ -126,7 +128,7 @@ class QADataModule(LightningDataModule):
         max_question_length: int = 64,
         separators: int | str = "auto",
         token_types: bool = True,
-        global_attention: str = "question",
+        global_attention: list[int] | str = "question",
         alignment: str = "repair",
         alignment_threshold: float = DEFAULT_THRESHOLD,
         negative_windows: float = 1.0,
@@ -384,12 +386,12 @@ def data_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         "alignment": POLICIES,
         "separators": ("auto", 2, 3),
         "pad_to": ("longest", "max_length"),
-        "global_attention": ("question", "question+cls", "question_only", "cls"),
     }
     for key, allowed in choices.items():
         if settings[key] not in allowed:
             known = ", ".join(map(str, allowed))
             yield f"Expected `data.{key}` to be one of {known}; got {settings[key]!r}."
+    yield from global_attention_problems(settings["global_attention"])
     for key in ("negative_windows", "alignment_threshold"):
         if not 0 <= settings[key] <= 1:
             yield f"Expected `data.{key}` between 0 and 1; got {settings[key]}."

@@ -24,23 +24,33 @@ _TRAINING_KEYS = (
     "label_smoothing",
     "confidence_weighting",
     "learning_rate",
+    "head_learning_rate",
+    "layer_decay",
+    "freeze_embeddings",
+    "lora",
     "weight_decay",
     "warmup_ratio",
     "lr_schedule",
 )
 
+_GLOBAL_ATTENTION = """
+question = torch.tensor([owner == 0 for owner in owners])
+question[0] = True  # the question and the first token attend globally
+inputs["global_attention_mask"] = question[None].long()"""
+
 
 def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str:
     """Return the text of a model card: data, scores, settings and how to use it."""
+    model_type = _model_type(contents)
     sections = [
         f"---\n{_metadata(contents, settings).to_yaml()}\n---",
         "# Extractive question answering over long documents",
-        "A Longformer that answers a question with a span of the document, word for word. Trained "
-        "with qa_lightning.",
+        f"A network of type `{model_type}` that answers a question with a span of the document, "
+        "word for word. Trained with qa_lightning.",
         "## Scores",
         "\n".join(_score_lines(settings["scores"])),
         "## How to use it",
-        _usage(settings),
+        _usage(settings, longformer=model_type == "longformer"),
         "## How it answers",
         "\n".join(_decision_lines(settings)),
         "## Training",
@@ -51,8 +61,13 @@ def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str
     return "\n\n".join(sections) + "\n"
 
 
+def _model_type(contents: CheckpointContents) -> str:
+    return str(contents.config.get("model_type", "longformer"))
+
+
 def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> ModelCardData:
     scores = settings["scores"]
+    model_type = _model_type(contents)
     dataset = dataset_name(contents.data)
     results = [
         EvalResult(
@@ -66,11 +81,11 @@ def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> Mode
         if name in scores
     ]
     return ModelCardData(
-        model_name="longformer-question-answering" if results else None,
+        model_name=f"{model_type}-question-answering" if results else None,
         language=settings["language"],
         library_name="transformers",
         pipeline_tag="question-answering",
-        tags=["longformer", "extractive-question-answering", "qa_lightning"],
+        tags=[model_type, "extractive-question-answering", "qa_lightning"],
         datasets=[dataset] if contents.data.get("data_files") is None else None,
         metrics=list(_SHOWN_SCORES),
         eval_results=results or None,
@@ -114,8 +129,9 @@ def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _usage(settings: Mapping[str, Any]) -> str:
+def _usage(settings: Mapping[str, Any], *, longformer: bool) -> str:
     windows = settings["windows"]
+    attending = _GLOBAL_ATTENTION if longformer else ""
     return f"""```python
 from qa_lightning import QuestionAnswerer
 
@@ -129,17 +145,14 @@ With transformers alone, for one window of at most {windows["max_length"]} token
 
 ```python
 import torch
-from transformers import AutoTokenizer, LongformerForQuestionAnswering
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
-model = LongformerForQuestionAnswering.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
+model = AutoModelForQuestionAnswering.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
 inputs = tokenizer("QUESTION", "DOCUMENT", return_tensors="pt", return_offsets_mapping=True)
 offsets = inputs.pop("offset_mapping")[0]
 owners = inputs.sequence_ids(0)
-context = torch.tensor([owner == 1 for owner in owners])
-question = torch.tensor([owner == 0 for owner in owners])
-question[0] = True  # the question and the first token attend globally
-inputs["global_attention_mask"] = question[None].long(){_token_types(windows)}
+context = torch.tensor([owner == 1 for owner in owners]){attending}{_token_types(windows)}
 with torch.no_grad():
     outputs = model(**inputs)
 start = outputs.start_logits[0].masked_fill(~context, -torch.inf).argmax()
@@ -161,7 +174,7 @@ def _token_types(windows: Mapping[str, Any]) -> str:
     if not windows["token_types"]:
         return ""
     return """
-if model.config.type_vocab_size > 1:  # 0 up to the document, 1 from there
+if getattr(model.config, "type_vocab_size", 0) > 1:  # 0 up to the document, 1 from there
     inputs["token_type_ids"] = (torch.arange(len(owners)) >= owners.index(1))[None].long()"""
 
 

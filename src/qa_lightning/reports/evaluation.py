@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json", "scores
 _NO_SPAN_ODDS = 3.4028234663852886e38  # float32's largest: JSON has no word for infinity
 
 JsonObject = dict[str, Any]
+Entries = Iterable[tuple[str, Any]]
+"""The names and values of a JSON object, one after the other."""
 
 
 def write_evaluation(
@@ -48,8 +50,8 @@ def write_evaluation(
         The folder.
     """
     contents = _answer_files(answers, no_answer) | {
-        "null_odds.json": {answer.id: min(answer.null_odds, _NO_SPAN_ODDS) for answer in answers},
-        "scores.json": _finite(dict(scores)),
+        "null_odds.json": ((answer.id, min(answer.null_odds, _NO_SPAN_ODDS)) for answer in answers),
+        "scores.json": _finite(dict(scores)).items(),
     }
     return _replace_folder(Path(folder), contents)
 
@@ -64,10 +66,10 @@ def write_predictions(
     return _replace_folder(Path(folder), _answer_files(answers, no_answer))
 
 
-def _answer_files(answers: Sequence[QuestionAnswers], no_answer: bool) -> dict[str, JsonObject]:
+def _answer_files(answers: Sequence[QuestionAnswers], no_answer: bool) -> dict[str, Entries]:
     return {
-        "predictions.json": {answer.id: answer.text for answer in answers},
-        "nbest_predictions.json": {answer.id: _n_best(answer, no_answer) for answer in answers},
+        "predictions.json": ((answer.id, answer.text) for answer in answers),
+        "nbest_predictions.json": ((answer.id, _n_best(answer, no_answer)) for answer in answers),
     }
 
 
@@ -113,16 +115,14 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _replace_folder(folder: Path, contents: Mapping[str, JsonObject]) -> Path:
+def _replace_folder(folder: Path, contents: Mapping[str, Entries]) -> Path:
     """Write into a new folder beside the old one, then change places."""
     fresh, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
     shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
     fresh.mkdir(parents=True)
     try:
-        for name, content in contents.items():
-            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            # A lone surrogate has no UTF-8 form; its backslash form is what JSON writes.
-            (fresh / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        for name, entries in contents.items():
+            _write_object(fresh / name, entries)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
@@ -133,3 +133,18 @@ def _replace_folder(folder: Path, contents: Mapping[str, JsonObject]) -> Path:
             old.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _write_object(path: Path, entries: Entries) -> None:
+    """Write a JSON object entry by entry: n-best lists as one text take twenty times the answers.
+
+    The file is what ``json.dump`` with an indent of 2 writes of the whole.
+    """
+    # A lone surrogate has no UTF-8 form; its backslash form is what JSON writes.
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        separator, end = "{\n", "{}\n"
+        for name, value in entries:
+            text = json.dumps({name: value}, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write(separator + text.removeprefix("{\n").removesuffix("\n}"))
+            separator, end = ",\n", "\n}\n"
+        file.write(end)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from qa_lightning.reports.drawing import draw, to_svg
 from qa_lightning.reports.tables import to_csv
+from qa_lightning.reports.writing import replace_file
 from qa_lightning.trackers.interface import Config, Report, Tracker
 
 
@@ -66,6 +67,4 @@ def _last_part(key: str) -> str:
 def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8", errors="replace")
-    fresh.replace(path)
+    replace_file(path, (text,))

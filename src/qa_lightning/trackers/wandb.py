@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from qa_lightning.errors import InputError
-from qa_lightning.reports.drawing import Bars, Chart
+from qa_lightning.reports.drawing import Bars, Chart, Line
 from qa_lightning.reports.tables import Table
 from qa_lightning.trackers.interface import Config, Report, Tracker
 
@@ -116,13 +116,14 @@ class WandbTracker(Tracker):
 
     def log_config(self, config: Config) -> None:
         """Send the configuration, nested; a continued run takes the newer values."""
-        self._define_metrics(config.get("data", {}).get("language"))
+        told = (config.get(key, {}).get("language") for key in ("data", "evaluation"))
+        self._define_metrics({language for language in told if language is not None})
         self._run.config.update(dict(config), allow_val_change=True)
 
-    def _define_metrics(self, language: str | None) -> None:
+    def _define_metrics(self, languages: Set[str]) -> None:
         # By full names: which of two patterns counts is left to chance, and Lightning defines `*`.
         define = partial(self._run.define_metric, step_metric=STEP, step_sync=True)
-        suffixes = ["_repaired"] if language is None else ["_repaired", f"_{language}"]
+        suffixes = ["_repaired", *(f"_{language}" for language in sorted(languages))]
         further = [f"{name}{suffix}" for name in ("exact_match", "f1") for suffix in suffixes]
         for stage in ("val", "test"):
             for name in (*_MAXIMA, *further):
@@ -170,7 +171,9 @@ def _plot(chart: Chart) -> Any:
         bars = Table(("part", chart.value_label), chart.bars)
         return wandb.plot.bar(_table(bars), "part", chart.value_label, title=chart.title)
     columns = (chart.x_label, chart.y_label, "line")
-    rows = tuple((x, y, line.name) for line in chart.lines for x, y in line.points)
+    diagonal = (Line("x = y", ((0.0, 0.0), (1.0, 1.0))),) if chart.diagonal else ()
+    lines = (*chart.lines, *diagonal)
+    rows = tuple((x, y, line.name) for line in lines for x, y in line.points)
     return wandb.plot.line(
         _table(Table(columns, rows)),
         chart.x_label,

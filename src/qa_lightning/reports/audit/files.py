@@ -2,14 +2,12 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 
-from qa_lightning.errors import InputError
+from qa_lightning.reports.writing import write_whole
 
 
 def audit_lines(aligned: Dataset) -> Iterator[dict[str, Any]]:
@@ -87,35 +85,3 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         InputError: the file cannot be written.
     """
     write_whole(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n",))
-
-
-def write_whole(path: str | os.PathLike[str], parts: Iterable[str]) -> None:
-    """Write a text file beside its place, then put it there in one step.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, parts)
-    except OSError as error:
-        raise InputError(
-            f"Expected a file that can be written; got {str(target)!r} ({error.strerror}). Name "
-            "another place."
-        ) from None
-
-
-def _replace(target: Path, parts: Iterable[str]) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(parts)
-        # mkstemp makes files that only their owner may read.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -4,22 +4,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    LongformerConfig,
-    LongformerForQuestionAnswering,
-    get_scheduler,
-)
+from transformers import PreTrainedModel, get_scheduler
 
-from qa_lightning.attention import use_windowed_attention
+from qa_lightning.attention import use_flex_attention, use_windowed_attention
+from qa_lightning.backbones import (
+    adapter_problems,
+    add_adapters,
+    build_network,
+    load_network,
+    model_inputs,
+    network_config,
+    plain_config,
+)
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
+from qa_lightning.model.optimizer import (
+    base_rate,
+    freeze_embeddings,
+    optimizer_problems,
+    parameter_groups,
+)
 from qa_lightning.objectives import Objective, objective_problems
 
-ATTENTIONS = ("windowed", "reference")
+ATTENTIONS = ("windowed", "flex", "reference")
 LR_SCHEDULES = (
     "linear",
     "cosine",
@@ -46,18 +55,24 @@ class WindowOutputs(TypedDict):
 
 
 class QAModule(LightningModule):
-    """Wrap `LongformerForQuestionAnswering`: AdamW, schedule, objective, checkpoint.
+    """Wrap a question-answering network: AdamW, schedule, objective, checkpoint.
+
+    It is a Longformer, or any other that ``AutoModelForQuestionAnswering`` knows (BERT, RoBERTa,
+    …) as it is, with the short windows that its positions allow.
 
     Exactly one of ``model_name_or_path`` and ``config`` is given. The network is built in
     ``configure_model``, in float32 and in training mode (``from_pretrained`` returns evaluation
     mode, and ``Trainer.fit`` keeps it so: dropout would be off).
 
     Args:
-        model_name_or_path: Hub id or folder of a Longformer checkpoint.
-        config: keys of ``LongformerConfig``, for a network built from scratch.
+        model_name_or_path: Hub id or folder of a checkpoint.
+        config: keys of ``LongformerConfig``, for a network built from scratch; with ``model_type``
+            (``bert``, …) those of another kind's config.
         initialization: how a network built from ``config`` starts: ``default`` (transformers')
             or ``matching`` (see ``qa_lightning.initialization``).
-        attention: ``windowed`` (exact and fast) or ``reference`` (transformers' own).
+        attention: ``windowed`` (exact and fast), ``flex`` (the same by ``flex_attention``, for
+            GPUs; see ``qa_lightning.attention``) or ``reference`` (transformers' own); for
+            Longformers alone, other networks keep their own.
         objective: ``first_answer``, ``any_answer`` or ``document`` (see
             ``qa_lightning.objectives``); the latter two need ``all_gold_spans`` of
             ``QADataModule``, and ``document`` its ``group_by_document``.
@@ -66,6 +81,14 @@ class QAModule(LightningModule):
         confidence_weighting: weigh training windows (documents under ``document``) by the
             confidence with which alignment placed their answer; 1 where it stands exactly.
         learning_rate: peak learning rate of AdamW.
+        head_learning_rate: that of the question-answering head; None is ``learning_rate``.
+        layer_decay: each layer's rate is this times the rate of the layer above, down to the
+            embeddings; 1 gives all the same.
+        freeze_embeddings: leave the embeddings as they are.
+        lora: train adapters (Hu et al. 2021) and the head in place of all weights; needs the
+            package ``peft``. Keys of its ``LoraConfig``: ``r`` (8), ``lora_alpha`` (16),
+            ``lora_dropout`` (0), ``use_rslora`` (false), ``target_modules`` (the projections of
+            queries, keys and values, local and global); ``{}`` takes these defaults.
         weight_decay: AdamW's decay of matrices; biases and norms have none.
         adam_betas: AdamW's decay rates of the two moments.
         warmup_ratio: share of all optimizer steps, 0 to 1, in which the rate rises from zero.
@@ -89,6 +112,10 @@ class QAModule(LightningModule):
         label_smoothing: float = 0.0,
         confidence_weighting: bool = False,
         learning_rate: float = 1e-5,
+        head_learning_rate: float | None = None,
+        layer_decay: float = 1.0,
+        freeze_embeddings: bool = False,
+        lora: dict[str, Any] | None = None,
         weight_decay: float = 0.01,
         adam_betas: tuple[float, float] = (0.9, 0.999),
         warmup_ratio: float = 0.0,
@@ -107,46 +134,44 @@ class QAModule(LightningModule):
             label_smoothing=label_smoothing,
             confidence_weighting=confidence_weighting,
         )
-        self.network: LongformerForQuestionAnswering | None = None
+        self.network: PreTrainedModel | None = None
+        self._lora: dict[str, Any] | None = None
 
     def configure_model(self) -> None:
         """Build the network once: from the checkpoint's weights, or from a config."""
         if self.network is not None:
             return
         network = self._build_network()
-        if self.hparams["attention"] == "windowed":
-            use_windowed_attention(network)
+        _attend(network, self.hparams["attention"])
         if self.hparams["gradient_checkpointing"]:
             network.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
+        if self.hparams["lora"] is not None:
+            self._lora = add_adapters(network, self.hparams["lora"])
+        if self.hparams["freeze_embeddings"]:
+            freeze_embeddings(network.base_model)
         self.network = network.train()
 
-    def _build_network(self) -> LongformerForQuestionAnswering:
+    def _build_network(self) -> PreTrainedModel:
         settings = self.hparams
-        if settings["config"] is not None:
-            network = _untrained(longformer_config(settings["config"]))
-            initialize(network, settings["initialization"])
-            return network
-        name, revision = settings["model_name_or_path"], settings["revision"]
-        pretrained_config(name, revision)
-        try:
-            return LongformerForQuestionAnswering.from_pretrained(
-                name, revision=revision, dtype=torch.float32
-            )
-        except OSError as error:
-            raise _not_loadable(name, error) from error
+        if settings["config"] is None:
+            return load_network(settings["model_name_or_path"], settings["revision"])
+        network = build_network(network_config(settings["config"]))
+        initialize(network, settings["initialization"])
+        return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return start and end logits, each ``[b, l]``, of a batch of windows."""
+        network = self._built()
+        inputs = {key: batch[key] for key in model_inputs(network) if key in batch}
+        outputs = network(**inputs)
+        return outputs.start_logits, outputs.end_logits
+
+    def _built(self) -> PreTrainedModel:
         if self.network is None:
             raise RuntimeError("call `configure_model()` before the first forward pass")
-        keys = ["input_ids", "attention_mask", "global_attention_mask"]
-        if self.network.config.type_vocab_size > 1:
-            keys.append("token_type_ids")
-        inputs = {key: batch[key] for key in keys if key in batch}
-        outputs = self.network(**inputs)
-        return outputs.start_logits, outputs.end_logits
+        return self.network
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean loss over the labelled windows, or documents, of the batch."""
@@ -157,7 +182,7 @@ class QAModule(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Log the learning rate that this batch's step will use."""
-        self.log("train/learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.log("train/learning_rate", base_rate(self.optimizers().param_groups[0]))  # type: ignore[union-attr]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
         """Return the logits and, where there are labels, the loss of each window.
@@ -184,8 +209,11 @@ class QAModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW without decay on biases and norms, and a schedule that moves every step."""
         settings = self.hparams
+        keys = ("learning_rate", "weight_decay", "head_learning_rate", "layer_decay")
         optimizer = torch.optim.AdamW(
-            decay_groups(self, settings["weight_decay"]),
+            parameter_groups(
+                self, backbone=self._built().base_model, **{key: settings[key] for key in keys}
+            ),
             lr=settings["learning_rate"],
             betas=tuple(settings["adam_betas"]),
             fused=self._fused(),
@@ -235,6 +263,7 @@ class QAModule(LightningModule):
             model_name_or_path=None,
             revision=None,
             initialization="default",
+            lora=self._lora,
         )
         checkpoint["hyper_parameters"] = hyper_parameters
 
@@ -243,33 +272,14 @@ class QAModule(LightningModule):
         self.configure_model()
 
 
-def _untrained(config: LongformerConfig) -> LongformerForQuestionAnswering:
-    try:
-        return LongformerForQuestionAnswering(config)
-    except _UNBUILDABLE as error:
-        raise _not_buildable(error) from error
-
-
-# What transformers raises for a head count of zero, an unknown activation, a size in words, …
-_UNBUILDABLE = (
-    ArithmeticError,
-    AssertionError,
-    LookupError,
-    RuntimeError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-)
-
-
-def _not_buildable(error: Exception) -> InputError:
-    reason = " ".join(str(error).split())
-    if isinstance(error, ArithmeticError | LookupError):
-        reason = f"{type(error).__name__}: {reason}"
-    return InputError(
-        f"Expected `model.config` to describe a Longformer; it cannot be built: {reason}. Mend "
-        "the value that this names."
-    )
+def _attend(network: PreTrainedModel, attention: str) -> None:
+    """Choose how a Longformer attends; no other network has a window to compute."""
+    if network.config.model_type != "longformer":
+        return
+    if attention == "windowed":
+        use_windowed_attention(network)
+    elif attention == "flex":
+        use_flex_attention(network)
 
 
 def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -278,7 +288,7 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         both = settings["config"] is not None
         yield (
             "Expected exactly one of `model.model_name_or_path` (a checkpoint to fine-tune) and "
-            f"`model.config` (a Longformer from scratch); got {'both' if both else 'neither'}. "
+            f"`model.config` (a network from scratch); got {'both' if both else 'neither'}. "
             + ("Set one of them to null." if both else "Set one of them.")
         )
     choices: dict[str, Iterable[str]] = {
@@ -291,80 +301,5 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             known = ", ".join(allowed)
             yield f"Expected `model.{key}` to be one of {known}; got {settings[key]!r}."
     yield from objective_problems(settings)
-    if not settings["learning_rate"] > 0:
-        yield f"Expected `model.learning_rate` above 0; got {settings['learning_rate']}."
-    if not settings["weight_decay"] >= 0:
-        yield f"Expected `model.weight_decay` of at least 0; got {settings['weight_decay']}."
-    if not all(0 <= beta < 1 for beta in settings["adam_betas"]):
-        yield (
-            "Expected `model.adam_betas` to be two numbers from 0 to below 1; "
-            f"got {list(settings['adam_betas'])}."
-        )
-    if not 0 <= settings["warmup_ratio"] <= 1:
-        yield f"Expected `model.warmup_ratio` between 0 and 1; got {settings['warmup_ratio']}."
-
-
-def longformer_config(settings: Mapping[str, Any]) -> LongformerConfig:
-    """Build a `LongformerConfig` from plain values.
-
-    Raises:
-        InputError: a key that `LongformerConfig` does not know (it would be stored and ignored),
-            or a value of the wrong type.
-    """
-    reference = LongformerConfig()
-    unknown = sorted(key for key in settings if not hasattr(reference, key))
-    if unknown:
-        raise InputError(
-            f"Expected `model.config` to hold keys of transformers' LongformerConfig; "
-            f"{', '.join(unknown)} is none. See its documentation for their names."
-        )
-    try:
-        return LongformerConfig(**dict(settings))
-    except _UNBUILDABLE as error:
-        raise _not_buildable(error) from error
-
-
-def pretrained_config(name: str, revision: str | None = None) -> LongformerConfig:
-    """Load the config of a Longformer checkpoint.
-
-    Raises:
-        InputError: there is none of that name, or it is of another kind of model.
-    """
-    try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
-        raise _not_loadable(name, error) from error
-    if isinstance(config, LongformerConfig):
-        return config
-    raise InputError(
-        f"Expected `model.model_name_or_path` to be a Longformer; {name!r} is a "
-        f"{config.model_type!r} model. Turn a BERT or RoBERTa into one: "
-        f"`qa-lightning longify {name} --output DIR`."
-    )
-
-
-def _not_loadable(name: str, error: Exception) -> InputError:
-    return InputError(
-        "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
-        f"{name!r} could not be loaded: {str(error).splitlines()[0]}"
-    )
-
-
-def plain_config(config: LongformerConfig) -> dict[str, Any]:
-    """Return what differs from `LongformerConfig`'s defaults, as plain Python values."""
-    ignored = {"model_type", "transformers_version", "_name_or_path", "dtype", "torch_dtype"}
-    reference = LongformerConfig()
-    return {
-        key: value
-        for key, value in config.to_diff_dict().items()
-        if key not in ignored and hasattr(reference, key)
-    }
-
-
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split trainable parameters into matrices, which decay, and biases and norms, which do not."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    yield from optimizer_problems(settings)
+    yield from adapter_problems(settings["lora"])

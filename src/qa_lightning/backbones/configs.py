@@ -1,0 +1,120 @@
+"""The config of a network: from plain values and back, or of a checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
+)
+
+from qa_lightning.errors import InputError
+
+DEFAULT_TYPE = "longformer"
+
+# A decoder's token does not see what comes behind it; encoders were trained to fill in tokens, but
+# for these two, which were trained in ways of their own.
+_ENCODERS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, "splinter", "xlnet"} & {
+    *MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
+}
+
+# What transformers raises for a head count of zero, an unknown activation, a size in words, …
+UNBUILDABLE = (
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+
+
+def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
+    """Build the config of a network from plain values.
+
+    Args:
+        settings: keys of the config; ``model_type`` says of which (``bert``, …), and is that of a
+            Longformer where it is left out.
+
+    Raises:
+        InputError: a key that the config does not know (it would be stored and ignored), a value
+            of the wrong type, or a kind of network that is no encoder with a question-answering
+            head.
+    """
+    values = dict(settings)
+    model_type = values.pop("model_type", DEFAULT_TYPE)
+    reference = CONFIG_MAPPING[model_type]() if model_type in _ENCODERS else None
+    if reference is None or reference.is_encoder_decoder:
+        raise InputError(
+            "Expected `model.config.model_type` to be an encoder that transformers has a "
+            f"question-answering head for (longformer, bert, roberta, …); got {model_type!r}."
+        )
+    config_class: type[PreTrainedConfig] = type(reference)
+    unknown = sorted(key for key in values if not hasattr(reference, key))
+    if unknown:
+        raise InputError(
+            f"Expected `model.config` to hold keys of transformers' {config_class.__name__}; "
+            f"{', '.join(unknown)} is none. See its documentation for their names."
+        )
+    try:
+        return config_class(**values)
+    except UNBUILDABLE as error:
+        raise not_buildable(error, model_type) from error
+
+
+def pretrained_config(name: str, revision: str | None = None) -> PreTrainedConfig:
+    """Load the config of a checkpoint.
+
+    Raises:
+        InputError: there is none of that name, or it is no encoder with a question-answering
+            head in transformers.
+    """
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise not_loadable(name, error) from error
+    if config.model_type in _ENCODERS and not config.is_encoder_decoder:
+        return config
+    raise InputError(
+        "Expected `model.model_name_or_path` to be a Longformer, a BERT, a RoBERTa or another "
+        f"encoder that transformers has a question-answering head for; {name!r} is a "
+        f"{config.model_type!r} model. Name a checkpoint of such a kind."
+    )
+
+
+def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
+    """Return what differs from the defaults of a config, as plain Python values.
+
+    ``model_type`` is among them unless it is a Longformer's.
+    """
+    ignored = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
+    if config.model_type == DEFAULT_TYPE:
+        ignored.add("model_type")
+    reference = type(config)()
+    return {
+        key: value
+        for key, value in config.to_diff_dict().items()
+        if key not in ignored and hasattr(reference, key)
+    }
+
+
+def not_buildable(error: Exception, model_type: str) -> InputError:
+    """Return the error for a config that no network can be made of."""
+    reason = " ".join(str(error).split())
+    if isinstance(error, ArithmeticError | LookupError):
+        reason = f"{type(error).__name__}: {reason}"
+    return InputError(
+        f"Expected `model.config` to describe a {model_type}; it cannot be built: {reason}. Mend "
+        "the value that this names."
+    )
+
+
+def not_loadable(name: str, error: Exception) -> InputError:
+    """Return the error for a checkpoint that is not there, or is none."""
+    return InputError(
+        "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
+        f"{name!r} could not be loaded: {str(error).splitlines()[0]}"
+    )

@@ -1,0 +1,74 @@
+"""What trackers are told of a trainer: its splits, its step, what its results depend on."""
+
+import json
+from typing import Any, Protocol
+
+import datasets
+from lightning.pytorch import Trainer
+
+from qa_lightning.alignment import AlignmentAudit
+from qa_lightning.trackers import git_commit, versions
+
+_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+
+
+class Split(Protocol):
+    """What the callback reads of a prepared split."""
+
+    @property
+    def examples(self) -> datasets.Dataset:
+        """Return the examples."""
+
+    @property
+    def features(self) -> datasets.Dataset:
+        """Return the windows."""
+
+    @property
+    def audit(self) -> AlignmentAudit | None:
+        """Return what alignment did."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the hash of all that the split was made from."""
+
+
+def provenance(trainer: Trainer) -> dict[str, Any]:
+    """Return what a run's results depend on beside its configuration."""
+    splits = splits_of(trainer)
+    train = splits.get("train")
+    return {
+        "command": trainer.state.fn.value if trainer.state.fn else None,
+        "git_commit": git_commit(),
+        "versions": versions(),
+        "data_fingerprint": {name: split.fingerprint for name, split in splits.items()},
+        "label_audit": train.audit.to_dict() if train is not None and train.audit else None,
+        "processes": trainer.world_size,
+    }
+
+
+def hyper_parameters(trainer: Trainer) -> dict[str, Any]:
+    """Return what the module and the datamodule were made with, as plain values."""
+    parts = {"model": trainer.lightning_module, "data": trainer.datamodule}  # type: ignore[attr-defined]
+    given = {name: dict(part.hparams) for name, part in parts.items() if part is not None}
+    plain: dict[str, Any] = json.loads(json.dumps(given, default=str))
+    return plain
+
+
+def last_step(trainer: Trainer) -> int:
+    """Return the number of the last optimizer step, from 0: where Lightning logs a validation."""
+    if trainer.state.fn == "fit":
+        return max(0, trainer.global_step - 1)
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
+
+
+def splits_of(trainer: Trainer) -> dict[str, Split]:
+    """Return the splits that the trainer's command prepared, by name."""
+    command = trainer.state.fn
+    names = _SPLITS.get(command.value, ()) if command else ()
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return {name: data.split(name) for name in names} if data is not None else {}
+
+
+def is_dry(trainer: Trainer) -> bool:
+    """Tell whether a run is to leave nothing behind."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]

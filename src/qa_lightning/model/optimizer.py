@@ -1,0 +1,113 @@
+"""Which parameters learn at which rate, which of them decay, and which do not learn at all."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+# As transformers names the stacked layers of its encoders.
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
+_EMBEDDING = "emb"
+_SCALE = "rate_scale"
+
+
+def parameter_groups(
+    module: nn.Module,
+    *,
+    backbone: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    head_learning_rate: float | None = None,
+    layer_decay: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Split trainable parameters by their rate, and into those that decay and those that do not.
+
+    The topmost layer of the backbone learns at ``learning_rate``, every other one at
+    ``layer_decay`` times the rate of the layer above, and the embeddings at ``layer_decay`` times
+    that of the lowest layer (Howard & Ruder 2018; Clark et al. 2020, ELECTRA). What is not of the
+    backbone, which is the head, learns at ``head_learning_rate``. Matrices decay; biases and norms
+    do not. Where all rates are equal, there are two groups.
+
+    Args:
+        module: what is trained.
+        backbone: the part of it without the question-answering head.
+        learning_rate: of the topmost layer.
+        weight_decay: of matrices.
+        head_learning_rate: None is ``learning_rate``.
+        layer_decay: 0 to 1; 1 gives all layers the same rate.
+    """
+    head_scale = 1.0 if head_learning_rate is None else head_learning_rate / learning_rate
+    exponents = _layers_above(backbone)
+    groups = defaultdict(list)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            place = exponents.get(parameter)
+            scale = head_scale if place is None else layer_decay**place
+            groups[scale, parameter.ndim >= 2].append(parameter)
+    return [
+        {
+            "params": groups[scale, decays],
+            "lr": scale * learning_rate,
+            "weight_decay": weight_decay if decays else 0.0,
+            _SCALE: scale,
+        }
+        for scale, decays in sorted(groups, reverse=True)
+    ]
+
+
+def base_rate(group: Mapping[str, Any]) -> float:
+    """Return the topmost layer's present rate, from any group of ``parameter_groups``."""
+    # A checkpoint of an earlier version restores groups without a scale: all at the same rate.
+    return float(group["lr"] / group.get(_SCALE, 1.0))
+
+
+def freeze_embeddings(backbone: nn.Module) -> None:
+    """Take the embeddings out of training; DDP does not wait for what needs no gradient."""
+    for name, parameter in backbone.named_parameters():
+        if _is_embedding(name):
+            parameter.requires_grad_(False)
+
+
+def optimizer_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each rate or decay that cannot work."""
+    if not settings["learning_rate"] > 0:
+        yield f"Expected `model.learning_rate` above 0; got {settings['learning_rate']}."
+    head = settings["head_learning_rate"]
+    if head is not None and not head > 0:
+        yield (
+            f"Expected `model.head_learning_rate` above 0, or null for `model.learning_rate`; got "
+            f"{head}."
+        )
+    if not 0 < settings["layer_decay"] <= 1:
+        yield (
+            "Expected `model.layer_decay` above 0 and at most 1 (1: all layers at one rate); got "
+            f"{settings['layer_decay']}."
+        )
+    if not settings["weight_decay"] >= 0:
+        yield f"Expected `model.weight_decay` of at least 0; got {settings['weight_decay']}."
+    if not all(0 <= beta < 1 for beta in settings["adam_betas"]):
+        yield (
+            "Expected `model.adam_betas` to be two numbers from 0 to below 1; "
+            f"got {list(settings['adam_betas'])}."
+        )
+    if not 0 <= settings["warmup_ratio"] <= 1:
+        yield f"Expected `model.warmup_ratio` between 0 and 1; got {settings['warmup_ratio']}."
+
+
+def _layers_above(backbone: nn.Module) -> dict[nn.Parameter, int]:
+    """Return how many layers lie above each parameter; the embeddings have all above them."""
+    layers = {name: _LAYER.search(name) for name, _ in backbone.named_parameters()}
+    numbers = {name: int(match[1]) for name, match in layers.items() if match}
+    count = 1 + max(numbers.values(), default=-1)
+    return {
+        parameter: (
+            count - 1 - numbers[name] if name in numbers else count * int(_is_embedding(name))
+        )
+        for name, parameter in backbone.named_parameters()
+    }
+
+
+def _is_embedding(name: str) -> bool:
+    return _EMBEDDING in name and _LAYER.search(name) is None
