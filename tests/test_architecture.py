@@ -2,8 +2,11 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,25 @@ def ours(path: Path) -> set[str]:
         if (name.startswith("qa_lightning.") and (PACKAGE / name.split(".")[1]).exists())
         or (name.startswith("qa_lightning.") and (PACKAGE / f"{name.split('.')[1]}.py").exists())
     }
+
+
+def test_what_is_imported_is_a_declared_dependency_with_a_bound_and_a_reason() -> None:
+    """A package that only comes along with another one may be gone in that one's next release."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    extras = project["optional-dependencies"]
+    optional = [line for name, lines in extras.items() if name != "dev" for line in lines]
+    lines = [*project["dependencies"], *optional, "pillow>=0"]  # pillow: tensorboard's own
+    declared = {re.split(r"[\[>]", line)[0].lower() for line in lines}
+    distributions = packages_distributions()
+    imported = {name.split(".")[0] for path in modules() for name in imports_of(path)}
+    outside = imported - sys.stdlib_module_names - {"qa_lightning", "__future__"}
+    for module in outside:
+        names = {name.lower() for name in distributions.get(module, [module])}
+        assert names & declared, f"{module} is imported, and no dependency of pyproject.toml"
+    for line in project["dependencies"]:
+        assert re.search(rf'"{re.escape(line)}", +# \w', text), f"{line}: no reason"
+        assert ">=" in line, f"{line}: no lower bound"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -20,7 +20,7 @@ from qa_lightning.calibration import held_out
 from qa_lightning.callbacks import AnswerEvaluation, AnswerPreview, BestCheckpoint, LastCheckpoint
 from qa_lightning.callbacks.assessment import AnswerSettings, assess, mean_loss
 from qa_lightning.callbacks.gathering import NO_LOSS, GatheredWindows, WindowStore
-from qa_lightning.callbacks.preview import answer_table
+from qa_lightning.callbacks.preview import answer_table, as_found_here
 from qa_lightning.callbacks.run_folder import move_earlier_run
 from qa_lightning.candidates import TokenCandidates
 from qa_lightning.errors import InputError
@@ -326,7 +326,7 @@ def test_the_preview_shows_sentence_answer_and_gold() -> None:
     output = io.StringIO()
     Console(file=output, width=120).print(answer_table(answers, examples))
     text = output.getvalue()
-    assert "O rio Tejo passa em Lisboa." in text
+    assert "O rio Tejo passa em [Lisboa]." in text  # also where there are no colours
     assert "O rio Douro" not in text
     assert text.count("no answer") == 2
 
@@ -346,3 +346,22 @@ def test_the_preview_estimates_the_time(capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     assert out.count("88 steps to go") == 1
     assert np.isfinite(float(out.split("about ")[1].split(" ")[0]))
+
+
+def test_the_next_command_is_one_that_the_shell_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    program = programs / "lightning"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(programs / "python"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert as_found_here("lightning test --config a.yaml") == (
+        ".venv/bin/lightning test --config a.yaml"
+    )
+    monkeypatch.setenv("PATH", str(programs))
+    assert as_found_here("lightning test --config a.yaml") == "lightning test --config a.yaml"
+    assert as_found_here("other") == "other"

@@ -210,6 +210,31 @@ def test_the_debug_overlay_runs_on_top_of_the_demo(offline_hub: Path) -> None:
     assert (offline_hub / "run" / "answers" / "val" / "scores.json").is_file()
 
 
+def test_the_demo_tells_the_time_and_ends_with_answers_and_the_next_command(
+    offline_hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    said = run(
+        "fit", "--config", DEMO, "--config", DEBUG, *HERE,
+        "--trainer.limit_train_batches", 22, "--data.train_split", "train[:300]",
+    )  # fmt: skip
+    data = recorded().trainer.datamodule
+    answers = read_json(offline_hub / "runs" / "demo" / "answers" / "val" / "predictions.json")
+    assert said.index("2 steps to go at") < said.index("Questions on documents")
+    shown = [line for line in said.splitlines() if "?" in line]
+    assert len(shown) == 5
+    examples = {row["question"]: row for row in data.val_examples}
+    for line in shown:
+        question, answer, gold = (cell.strip() for cell in line.strip("│").split("│"))
+        row = examples[question]
+        assert f"[{answers[row['id']]}]" in answer
+        assert answer.replace("[", "").replace("]", "") in row["context"]
+        assert gold == row["answers"]["text"][0]
+    *_, last = said.strip().splitlines()
+    assert last.startswith("Next: ")
+    assert last.endswith(f"lightning test --config {DEMO.relative_to(ROOT)} --ckpt_path best")
+
+
 @pytest.mark.two_process
 def test_the_ddp_overlay_runs_on_top_of_the_demo(tmp_path: Path) -> None:
     overlay = CONFIGS / "overlays" / "ddp.yaml"

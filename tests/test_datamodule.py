@@ -1,6 +1,7 @@
 """The datamodule without the command line: what it holds, its cache, its batches."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,26 @@ def test_changed_data_and_tokenizers_prepare_anew_but_not_a_touched_file(
     # The same tokenizer in another place is the same.
     small_tokenizer().save_pretrained(tmp_path / "copy")
     assert preparations(caplog, make(data_files=files, tokenizer=str(tmp_path / "copy"))) == 0
+
+
+@pytest.mark.parametrize("damage", ["cut short", "a folder gone", "no audit"])
+def test_damaged_entries_of_the_cache_are_prepared_anew(
+    damage: str, make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    windows = prepared(make()).train_features["input_ids"][:]
+    for entry in (tmp_path / "cache" / "qa_lightning").iterdir():
+        if damage == "cut short":
+            (file,) = (entry / "features").glob("*.arrow")
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        elif damage == "a folder gone":
+            shutil.rmtree(entry / "examples")
+        else:
+            (entry / "audit.json").write_text("{")
+    data = make()
+    assert preparations(caplog, data) == 2
+    assert "preparing anew" in caplog.text
+    assert data.train_features["input_ids"][:] == windows
+    assert preparations(caplog, make()) == 0
 
 
 @pytest.mark.parametrize("name", ["PREPARATION_VERSION", "ALIGNMENT_VERSION"])
@@ -276,6 +297,16 @@ def test_a_tokenizer_survives_as_strings(small_files: Files) -> None:
     text = rows_of(1)[0]["context"]
     assert again(text).input_ids == tokenizer(text).input_ids
     assert tokenizer_files(again) == files
+
+
+def test_the_padding_side_survives_as_it_is_now(small_files: Files, tmp_path: Path) -> None:
+    """``save_pretrained`` would write the one that the tokenizer was loaded with."""
+    tokenizer = load_tokenizer(str(small_files["tokenizer"]))
+    tokenizer.padding_side = "left"
+    again = tokenizer_from_files(tokenizer_files(tokenizer))
+    assert again.padding_side == "left"
+    again.save_pretrained(tmp_path / "exported")
+    assert load_tokenizer(str(tmp_path / "exported")).padding_side == "left"
 
 
 def test_the_state_is_plain_and_tells_the_windows(make: Any) -> None:

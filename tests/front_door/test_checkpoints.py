@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
+from transformers import LongformerForQuestionAnswering
 
 from qa_lightning import AnswerEvaluation, QAModule
 from running import (
@@ -282,6 +283,27 @@ def test_a_fit_from_a_checkpoint_says_so_in_its_config(small: Path, tmp_path: Pa
     run("fit", "--config", small, "--ckpt_path", "last", "--trainer.max_epochs", 2)
     saved = read_yaml(tmp_path / "run" / "config.yaml")
     assert saved["ckpt_path"] == str(tmp_path / "run" / "checkpoints" / "last.ckpt")
+
+
+def test_a_resumed_runs_config_names_the_network_and_tokenizer_it_began_with(
+    small_settings: Settings, small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    model = str(small_files["model"])
+    small_settings["model"] = {"model_name_or_path": model, "learning_rate": 1e-3}
+    del small_settings["data"]["tokenizer"]
+    config = write_yaml(tmp_path / "named.yaml", small_settings)
+    run("fit", "--config", config)
+    run("fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", 2)
+    saved = read_yaml(tmp_path / "run" / "config.yaml")
+    assert saved["model"]["model_name_or_path"] == saved["data"]["tokenizer"] == model
+    assert saved["model"]["config"] is None
+    assert saved["trainer"]["max_epochs"] == 2
+    del saved["ckpt_path"]
+    repeated = write_yaml(tmp_path / "repeated.yaml", saved)
+    run("fit", "--config", repeated, "--model.learning_rate", 1e-30, RECORDER)
+    weights = recorded().model.network.state_dict()
+    start = LongformerForQuestionAnswering.from_pretrained(model).state_dict()
+    assert all(weights[key].allclose(value) for key, value in start.items())
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["from scratch", "named model"])

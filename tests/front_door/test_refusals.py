@@ -85,3 +85,24 @@ def test_what_an_objective_cannot_work_with_is_told(
     weighted = ("--model.confidence_weighting", "true", "--data.alignment", "keep")
     message = fail(capsys, "fit", "--config", small, *weighted)
     assert "`data.alignment` than keep" in message
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "told"),
+    [
+        ({"monitor": "val_f1"}, "`checkpoint.monitor` to be a key that is logged"),
+        ({"monitor": "val/loss"}, "`checkpoint.mode` min with 'val/loss'"),
+        ({"monitor": "val/calibration_error"}, "would keep the worst"),
+    ],
+)
+def test_a_best_that_would_not_be_the_best_is_told_before_training(
+    checkpoint: dict[str, str],
+    told: str,
+    small_settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small_settings["checkpoint"] = checkpoint
+    config = write_yaml(tmp_path / "monitor.yaml", small_settings)
+    assert told in fail(capsys, "fit", "--config", config)
+    assert not (tmp_path / "run").exists()

@@ -1,7 +1,10 @@
 """What a run looks like to the person who started it: how long it takes, what it answers."""
 
+import shutil
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -53,7 +56,7 @@ class AnswerPreview(Callback):
         left = int(trainer.estimated_stepping_batches) - trainer.global_step
         console_of(trainer).print(
             f"{left:,} steps to go at {1000 * seconds:.0f} ms each: about "
-            f"{left * seconds / 60:.1f} minutes, validations not counted."
+            f"{_duration(left * seconds)}, validations not counted."
         )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -73,14 +76,33 @@ class AnswerPreview(Callback):
         console = console_of(trainer)
         console.print(answer_table(answers[::step][: self.questions], examples))
         if self.next_command:
-            console.print(f"Next: [bold]{self.next_command}[/bold]", soft_wrap=True)
+            command = as_found_here(self.next_command)
+            console.print(f"Next: [bold]{command}[/bold]", soft_wrap=True)
+
+
+def as_found_here(command: str) -> str:
+    """Return a command as the shell finds it: with its path, if only this environment has it.
+
+    ``make demo`` needs no activated environment, and neither should what it says to try next.
+    """
+    name, *arguments = command.split(" ", 1)
+    own = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not own.is_file() or (found is not None and own.samefile(found)):
+        return command
+    here = Path.cwd()
+    return " ".join([str(own.relative_to(here) if here in own.parents else own), *arguments])
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
 
 
 def answer_table(answers: Sequence[QuestionAnswers], examples: Any) -> Table:
     """Return a table of questions, the sentence each answer stands in, and the gold answer."""
     table = Table(title="Questions on documents that were not in training", show_lines=True)
-    for column in ("question", "answer, in its sentence", "expected"):
-        table.add_column(column)
+    for column in ("question", "[answer] in its sentence", "expected"):
+        table.add_column(Text(column))
     for answered in answers:
         example = examples[answered.example_index]
         table.add_row(
@@ -99,6 +121,6 @@ def _marked_sentence(context: str, answered: QuestionAnswers) -> Text:
     begin = context.index(sentence, max(0, answer.end_char - len(sentence)))
     return Text.assemble(
         context[begin : answer.start_char],
-        (answer.text, "bold green"),
+        (f"[{answer.text}]", "bold green"),  # brackets for log files, which have no colours
         context[answer.end_char : begin + len(sentence)],
     )

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
+import yaml
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
@@ -14,6 +16,11 @@ log = logging.getLogger(__name__)
 
 RESULTS = ("config.yaml", FOLDER, "answers", "reports")
 EARLIER = "earlier"
+ORIGINS = {
+    "model": ("model_name_or_path", "config", "revision", "initialization"),
+    "data": ("tokenizer", "tokenizer_revision"),
+}
+"""Where network and tokenizer came from when a run began; a resumed one has the checkpoint's."""
 
 
 class RunFolder(SaveConfigCallback):
@@ -29,11 +36,12 @@ class RunFolder(SaveConfigCallback):
         if stage == "fit" and trainer.is_global_zero and not self.already_saved:
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            if not self._resumes(folder):
+            file, config = folder / self.config_filename, self.config
+            if self._resumes(folder):
+                config = with_origins(config, file)
+            else:
                 move_earlier_run(folder, self._checkpoints(folder))
-            self.parser.save(
-                self.config, folder / self.config_filename, skip_none=False, overwrite=True
-            )
+            self.parser.save(config, file, skip_none=False, overwrite=True)
             self.already_saved = True
         trainer.strategy.barrier()
 
@@ -48,6 +56,21 @@ class RunFolder(SaveConfigCallback):
         parents = Path(given).resolve().parents
         within = folder.resolve() in parents and (folder / EARLIER).resolve() not in parents
         return within or self._checkpoints(folder).resolve() == parents[0]
+
+
+def with_origins(config: Namespace, file: Path) -> Namespace:
+    """Return a resumed run's configuration with the network and tokenizer that it began with.
+
+    The checkpoint's stand in their place while it runs, the tokenizer as a folder of this
+    machine's cache: saved, they would repeat the run nowhere else, and without its backbone.
+    """
+    began = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    kept: Namespace = config.clone()
+    for group, keys in ORIGINS.items():
+        for key in keys:
+            if key in (began.get(group) or {}):
+                kept[f"{group}.{key}"] = began[group][key]
+    return kept
 
 
 def move_earlier_run(folder: Path, checkpoints: Path) -> None:

@@ -18,6 +18,7 @@ from qa_lightning.model import module_problems
 
 log = logging.getLogger(__name__)
 
+LOWER_IS_BETTER = ("loss", "calibration_error")
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 
 
@@ -35,6 +36,7 @@ def fill_and_check(config: Namespace, command: str) -> None:
         *evaluation_problems(config.evaluation),
         *folder_problems(config),
         *clipping_problems(config.trainer),
+        *monitor_problems(config.checkpoint),
         *split_problems(config.data, command),
     ]
     if not problems:
@@ -141,6 +143,21 @@ def clipping_problems(trainer: Namespace) -> Iterator[str]:
         yield (
             f"Expected `trainer.gradient_clip_val` above 0; got {trainer.gradient_clip_val}. "
             "null is for no clipping."
+        )
+
+
+def monitor_problems(checkpoint: Namespace) -> Iterator[str]:
+    """Yield a sentence if the best checkpoint would be the worst, or known only after an epoch."""
+    monitor, mode = checkpoint.monitor, checkpoint.mode
+    if not monitor.startswith(("val/", "train/")):
+        yield (
+            f"Expected `checkpoint.monitor` to be a key that is logged, such as `val/f1` or "
+            f"`val/loss`; got {monitor!r}."
+        )
+    elif monitor.endswith(LOWER_IS_BETTER) and mode == "max":
+        yield (
+            f"Expected `checkpoint.mode` min with {monitor!r}, of which less is better; got "
+            f"{mode!r}, which would keep the worst. Set `checkpoint.mode` to min."
         )
 
 

@@ -87,15 +87,16 @@ def prepare_split(
     """Return a split's examples and windows, from the cache where they were made before."""
     key = cache_key(role, source=source, alignment=alignment, windows=windows, tokenizer=tokenizer)
     entry = cache_dir / key
-    if not entry.is_dir():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=cache_dir))
-        try:
-            request = (role, source, alignment, windows)
-            _build(*request, tokenizer=tokenizer, folder=scratch, num_proc=num_proc)
-            _publish(scratch, entry)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    if (prepared := _read_if_sound(entry, key)) is not None:
+        return prepared
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=cache_dir))
+    try:
+        request = (role, source, alignment, windows)
+        _build(*request, tokenizer=tokenizer, folder=scratch, num_proc=num_proc)
+        _publish(scratch, entry)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return _read(entry, key)
 
 
@@ -182,6 +183,18 @@ def _publish(scratch: Path, entry: Path) -> None:
     except OSError:
         if not entry.is_dir():
             raise
+
+
+def _read_if_sound(entry: Path, key: str) -> PreparedSplit | None:
+    """Return what an entry holds; None where there is none, or a damaged one, which is removed."""
+    if not entry.is_dir():
+        return None
+    try:
+        return _read(entry, key)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's and json's are among
+        log.warning("The prepared data in %s cannot be read (%s): preparing anew.", entry, error)
+        shutil.rmtree(entry, ignore_errors=True)
+        return None
 
 
 def _read(entry: Path, key: str) -> PreparedSplit:

@@ -1,5 +1,6 @@
 """Loading a tokenizer, and carrying its files inside a checkpoint."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -30,9 +31,17 @@ def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedToken
 
 
 def tokenizer_files(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
-    """Return a tokenizer's files, name to text, as ``save_pretrained`` writes them."""
+    """Return a tokenizer's files, name to text, as ``save_pretrained`` writes them.
+
+    The padding side is written as it is now: ``save_pretrained`` keeps the one it was loaded with,
+    and windows have the question on the other side of the context then.
+    """
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
+        settings = Path(folder) / "tokenizer_config.json"
+        values = {**json.loads(settings.read_text("utf-8")), "padding_side": tokenizer.padding_side}
+        text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
+        settings.write_text(text, encoding="utf-8")
         return {
             path.name: path.read_text(encoding="utf-8")
             for path in sorted(Path(folder).iterdir())

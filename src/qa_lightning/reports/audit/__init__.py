@@ -6,10 +6,10 @@ from qa_lightning.reports.audit.files import (
     repaired_squad,
     write_json,
     write_lines,
-    write_whole,
 )
 from qa_lightning.reports.audit.page import audit_page
 from qa_lightning.reports.audit.tables import audit_table, example_panels
+from qa_lightning.reports.writing import write_whole
 
 __all__ = [
     "DatasetFacts",
