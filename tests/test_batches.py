@@ -93,6 +93,9 @@ def test_types_and_shapes(padding_side: str) -> None:
         assert batch[name].shape == (count,)
         assert batch[name].dtype == torch.int64
     assert batch["gold_start_positions"].shape == batch["gold_end_positions"].shape
+    assert batch["label_weights"].shape == (count,)
+    assert batch["label_weights"].dtype == torch.float32
+    assert "document_index" not in batch  # these are not whole documents
     assert batch["feature_index"].tolist() == list(range(count))
 
 
@@ -125,7 +128,8 @@ def test_labels_point_at_the_answer(family: str, padding_side: str) -> None:
 
 def test_no_labels_no_label_keys() -> None:
     batch = batch_of("roberta", labels=False)
-    assert not {"start_positions", "end_positions", "gold_start_positions"} & set(batch)
+    labels = {"start_positions", "end_positions", "gold_start_positions", "label_weights"}
+    assert not labels & set(batch)
 
 
 def test_question_attends_globally_as_in_transformers() -> None:

@@ -99,6 +99,7 @@ def test_a_second_run_prepares_nothing(make: Any, caplog: pytest.LogCaptureFixtu
     # Neither batches nor the order are part of what is prepared.
     assert preparations(caplog, make(batch_size=7, num_workers=1, pad_to="max_length")) == 0
     assert preparations(caplog, make(group_by_length=False, global_attention="cls")) == 0
+    assert preparations(caplog, make(all_gold_spans=True, group_by_document=True)) == 0
 
 
 @pytest.mark.parametrize(
@@ -246,6 +247,37 @@ def test_batches(make: Any) -> None:
     assert first["input_ids"].shape == (5, 64)
 
 
+def test_batches_of_whole_documents(make: Any) -> None:
+    data = prepared(make(batch_size=3, group_by_document=True, all_gold_spans=True))
+    batches = list(data.train_dataloader())
+    assert len(batches) == 6  # 16 documents; two are drawn twice
+    examples = torch.tensor(data.train_features["example_index"])
+    seen = set()
+    for batch in batches:
+        assert batch["document_index"].unique().tolist() == [0, 1, 2]
+        for place in range(3):
+            rows = batch["feature_index"][batch["document_index"] == place]
+            (example,) = examples[rows].unique().tolist()
+            assert rows.tolist() == (examples == example).nonzero().ravel().tolist()
+            seen.add(example)
+        assert (batch["gold_start_positions"] >= 0).any()
+    assert seen == set(range(16))
+    # Validation is by windows, with all gold spans too.
+    (evaluation,) = {tuple(sorted(batch)) for batch in data.val_dataloader()}
+    assert "gold_end_positions" in evaluation
+    assert "document_index" not in evaluation
+    cut = prepared(make(batch_size=3, group_by_document=True, windows_per_document=2))
+    assert all(len(batch["input_ids"]) <= 6 for batch in cut.train_dataloader())
+
+
+def test_documents_of_sampled_windows(make: Any) -> None:
+    settings = {"group_by_document": True, "all_gold_spans": True, "batch_size": 4}
+    data = prepared(make(negative_windows=0.0, **settings))
+    for batch in data.train_dataloader():
+        assert (batch["gold_start_positions"] >= 0).any(1).all()
+        assert batch["document_index"].max() == 3
+
+
 def test_the_order_follows_the_seed(make: Any) -> None:
     def order(**settings: Any) -> list[int]:
         loader = prepared(make(**settings)).train_dataloader()
@@ -311,6 +343,7 @@ def test_the_state_is_plain_and_tells_the_windows(make: Any) -> None:
         ({"alignment_threshold": -1.0}, "alignment_threshold"),
         ({"batch_size": 0}, "batch_size"),
         ({"eval_batch_size": 0}, "eval_batch_size"),
+        ({"windows_per_document": 0}, "windows_per_document"),
         ({"doc_stride": 64}, "doc_stride"),
         ({"num_workers": -1}, "num_workers"),
         ({"global_attention": "all"}, "global_attention"),

@@ -32,6 +32,7 @@ def test_everything_that_decides_the_windows_is_in_the_key(monkeypatch: Any) -> 
         "max_question_length": 9,
         "separators": 2,
         "negative_windows": 0.5,
+        "all_gold_spans": True,
         "unaligned": "no_answer",
         "seed": 1,
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from features_support import (
     byte_level,
     make_examples,
     read_squad,
+    spans_column,
     tokenizer_of,
 )
 from qa_lightning.errors import InputError
@@ -203,6 +205,28 @@ def test_answer_longer_than_a_window_is_no_label() -> None:
         assert row["start_token"] == row["cls_token"]
 
 
+def test_windows_weigh_what_their_first_trusted_span_does() -> None:
+    first, second = CONTEXT.index("Lisboa"), CONTEXT.index("Vasco")
+    spans: list[list[tuple[int, int] | None]] = [
+        [(first, first + 6)],
+        [None, (second, second + 5), (first, first + 6)],
+        [],
+        [None],
+    ]
+    columns = [spans_column(of_example) for of_example in spans]
+    columns[0] |= {"status": ["exact"], "confidence": [0.93]}
+    columns[1] |= {"status": ["unaligned", "fuzzy", "exact"], "confidence": [0.0, 0.625, 1.0]}
+    examples = make_examples([("Onde?", CONTEXT)] * 4, spans).remove_columns("spans")
+    spans_type = make_examples([("Onde?", CONTEXT)], [[]]).features["spans"]
+    examples = examples.add_column("spans", columns, feature=datasets.Features(spans_type))
+    windows = build_features(
+        examples, tokenizer_of("bert"), WindowSettings(**SMALL, unaligned="no_answer")
+    )
+    assert len(windows) > 4  # those without the span weigh as those with it
+    weights = set(zip(windows["example_index"], windows["label_weight"], strict=True))
+    assert weights == {(0, 1.0), (1, 0.625), (2, 1.0), (3, 1.0)}
+
+
 def test_no_labels_without_spans_or_when_not_asked() -> None:
     tokenizer, settings = tokenizer_of("bert"), WindowSettings()
     without = build_features(make_examples([("Onde?", CONTEXT)]), tokenizer, settings)
@@ -235,6 +259,18 @@ def test_negative_windows_are_sampled_by_the_seed() -> None:
     assert 0.4 < kept < 0.6
     assert sampled(0.5) == shares[2]
     assert sampled(0.5, seed=1) != shares[2]
+
+
+def test_windows_with_any_gold_span_are_kept_where_all_are_learnt() -> None:
+    # The label is the first trusted span's, which stands last in the text.
+    last, first = CONTEXT.rindex("1497"), CONTEXT.index("Tejo")
+    spans = [(last, last + 4), (first, first + 4)]
+    one = windows_of(spans, training=True, negative_windows=0.0)
+    both = windows_of(spans, training=True, negative_windows=0.0, all_gold_spans=True)
+    assert [row["window_index"] for row in one] == [2]
+    assert [row["window_index"] for row in both] == [0, 2]  # of three
+    assert both[0]["start_token"] == both[0]["cls_token"]
+    assert len(both[0]["gold_start_tokens"]) == 1
 
 
 def test_only_training_leaves_windows_out() -> None:

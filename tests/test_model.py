@@ -74,6 +74,8 @@ def test_building_is_idempotent_and_late() -> None:
         ({"config": CONFIG, "weight_decay": -0.1}, "weight_decay"),
         ({"config": CONFIG, "adam_betas": (0.9, 1.0)}, "adam_betas"),
         ({"config": CONFIG, "objective": "guess"}, "objective"),
+        ({"config": CONFIG, "label_smoothing": 1.0}, "label_smoothing"),
+        ({"config": CONFIG, "label_smoothing": 0.1, "objective": "document"}, "label_smoothing"),
         ({"config": CONFIG, "lr_schedule": "zigzag"}, "lr_schedule"),
         ({"config": CONFIG, "initialization": "zeros"}, "initialization"),
     ],
@@ -147,6 +149,19 @@ def test_prediction_has_no_loss() -> None:
     outputs = module.predict_step(bare, 0)
     assert outputs["loss_b"] is None
     assert outputs["start_logits_bl"].shape == (2, 24)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"objective": "any_answer"}, "all_gold_spans=True"),
+        ({"objective": "document"}, "group_by_document=True"),
+        ({"confidence_weighting": True}, "label_weights"),
+    ],
+)
+def test_the_first_step_tells_what_its_batch_lacks(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(InputError, match=key):
+        built(**settings).training_step(batch(), 0)
 
 
 def groups_of(module: QAModule, **settings: Any) -> list[dict[str, Any]]:

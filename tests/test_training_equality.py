@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import LongformerConfig, LongformerForQuestionAnswering, TrainingArguments
 from transformers import Trainer as HFTrainer
 
-from qa_lightning import QAModule, objectives
+from qa_lightning import QAModule
+from qa_lightning.objectives import windows
 
 STEPS, ROWS, LENGTH, VOCABULARY = 20, 2, 48, 60
 CONFIG: dict[str, Any] = {
@@ -147,7 +148,7 @@ def test_the_loss_curve_is_the_notebooks(
     padding: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # In transformers' head the softmax runs over padding too: for this comparison ours does so.
-    monkeypatch.setattr(objectives, "mask_padding", lambda logits_bl, _: logits_bl.float())
+    monkeypatch.setattr(windows, "mask_padding", lambda logits_bl, _: logits_bl.float())
     torch.manual_seed(1)
     network = LongformerForQuestionAnswering(LongformerConfig(**CONFIG))
     data = batches(padding)

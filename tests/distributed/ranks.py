@@ -29,6 +29,37 @@ class RankLog(Callback):
         path.write_text(json.dumps(seen), encoding="utf-8")
 
 
+class Gradients(Callback):
+    """Write ``gradients<rank>.pt``: the first step's gradients, and what its batches held."""
+
+    def __init__(self) -> None:
+        self.windows: list[list[int]] = []
+        self.documents = 0
+        self.weights: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.windows.append(batch["feature_index"].tolist())
+        self.weights += batch["label_weights"].tolist()
+        if "document_index" in batch:
+            self.documents += int(batch["document_index"].max()) + 1
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        found = {name: value.grad.clone() for name, value in pl_module.named_parameters()}
+        path = Path(trainer.default_root_dir) / f"gradients{trainer.global_rank}.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(
+            {
+                "gradients": found,
+                "windows": self.windows,
+                "documents": self.documents,
+                "weights": self.weights,
+            },
+            path,
+        )
+
+
 # Sizes of the batches of each rank: a loader of the user's own may leave a rank without windows.
 UNEVEN = {1: [[3, 2]], 2: [[3, 0], []], 3: [[3, 0], [2], []]}
 

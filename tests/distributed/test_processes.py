@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,65 +10,17 @@ from typing import Any
 import pytest
 import torch
 
+from launching import PATH, launch_several
 from running import DEMO, read_checkpoint, read_json, rows_of, write_rows, write_yaml
 
 pytestmark = [pytest.mark.two_process, pytest.mark.xdist_group("two_process")]
 
 Settings = dict[str, dict[str, Any]]
-TESTS = Path(__file__).resolve().parents[1]
-PATH = os.pathsep.join(map(str, (TESTS, TESTS / "distributed", TESTS.parent / "src")))
 FILES = ("predictions", "nbest_predictions", "null_odds", "scores")
 
 
 def result_files(folder: Path) -> dict[str, Any]:
     return {name: read_json(folder / f"{name}.json") for name in FILES}
-
-
-# Several evaluations in one set of processes: importing takes longer than they do.
-SEVERAL = """
-import json, sys
-from qa_lightning.cli import main
-for arguments in json.loads(sys.argv[1]):
-    main(arguments)
-from ranks import gather_uneven
-gather_uneven()
-# Gloo's threads may still run at exit, and abort a process that has done all it should.
-from torch import distributed
-distributed.barrier()
-distributed.destroy_process_group()
-"""
-
-
-def launch_several(commands: list[list[str]], *, world_size: int) -> None:
-    """Run commands one after the other in processes started as torchrun does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    extra = ["--trainer.strategy", "ddp", "--trainer.devices", str(world_size)]
-    argument = json.dumps([[*command, *extra] for command in commands])
-    processes = []
-    for rank in range(world_size):
-        environment = {
-            **os.environ,
-            "PYTHONPATH": PATH,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "WORLD_SIZE": str(world_size),
-            "NODE_RANK": "0",
-            "LOCAL_RANK": str(rank),
-        }
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", SEVERAL, argument],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    for process, output in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, output[-4000:]
 
 
 BATCH_SIZES = (1, 5, 64)

@@ -73,6 +73,20 @@ def test_a_folder_without_permission_is_told(
     assert "not writable" in message
 
 
+def test_what_an_objective_cannot_work_with_is_told(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = ("--model.objective", "document", "--model.label_smoothing", 0.1)
+    data = ("--data.all_gold_spans", "false", "--data.group_by_document", "false")
+    message = fail(capsys, "fit", "--config", small, *document, *data)
+    assert "Expected `model.label_smoothing` of 0 with `model.objective` document" in message
+    assert "Expected `data.all_gold_spans` to be true for `model.objective` document" in message
+    assert "Expected `data.group_by_document` to be true for `model.objective` document" in message
+    weighted = ("--model.confidence_weighting", "true", "--data.alignment", "keep")
+    message = fail(capsys, "fit", "--config", small, *weighted)
+    assert "`data.alignment` than keep" in message
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "told"),
     [

@@ -7,9 +7,12 @@ from qa_lightning.batches.collating import (
     global_attention_problems,
     padding_share,
 )
+from qa_lightning.batches.documents import DocumentDataset, DocumentSampler
 from qa_lightning.batches.ordering import EvaluationSampler, LengthGroupedSampler
 
 __all__ = [
+    "DocumentDataset",
+    "DocumentSampler",
     "EvaluationSampler",
     "GlobalAttention",
     "LengthGroupedSampler",

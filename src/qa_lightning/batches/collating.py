@@ -26,6 +26,7 @@ _PLACES = (
     "cls_token",
 )
 _LABELS = ("start_token", "last_token")
+_WEIGHT = "label_weight"
 _GOLD = ("gold_start_tokens", "gold_last_tokens")
 
 
@@ -40,7 +41,7 @@ class WindowDataset(Dataset[dict[str, Any]]):
 
     def __init__(self, features: datasets.Dataset) -> None:
         self._table = WindowTable(features)
-        self._numbers = [name for name in (*_PLACES, *_LABELS) if name in self._table]
+        self._numbers = [name for name in (*_PLACES, *_LABELS, _WEIGHT) if name in self._table]
         self._lists = [name for name in ("input_ids", *_GOLD) if name in self._table]
 
     def __len__(self) -> int:
@@ -64,6 +65,14 @@ class WindowDataset(Dataset[dict[str, Any]]):
         """Return every window's number of tokens, for the samplers."""
         return self._table.lengths()
 
+    def examples(self) -> NDArray[np.int32]:
+        """Return the row of the examples that every window belongs to."""
+        return self._table.numbers("example_index")
+
+    def gold_counts(self) -> NDArray[np.int64]:
+        """Return the number of gold spans that every window holds."""
+        return self._table.lists("gold_start_tokens").lengths()
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowCollator:
@@ -72,9 +81,10 @@ class WindowCollator:
     The result holds ``input_ids``, ``attention_mask``, ``global_attention_mask`` and, if asked
     for, ``token_type_ids`` (int64 [b, l]); ``context_mask`` (bool [b, l]); ``cls_positions`` and
     ``feature_index`` (int64 [b]); with labels ``start_positions`` and ``end_positions`` (int64
-    [b], inclusive, -100: not to be learnt) and, if asked for, ``gold_start_positions`` and
-    ``gold_end_positions`` (int64 [b, g], -100 where a window has fewer). All positions count the
-    padding in front, if there is any.
+    [b], inclusive, -100: not to be learnt), ``label_weights`` (float32 [b]) and, if asked for,
+    ``gold_start_positions`` and ``gold_end_positions`` (int64 [b, g], -100 where a window has
+    fewer). All positions count the padding in front, if there is any. Rows of ``DocumentDataset``
+    have ``document_index`` (int64 [b]): which document of the batch they belong to, from 0.
 
     Attributes:
         pad_token_id: id that fills the rows.
@@ -152,7 +162,7 @@ class WindowCollator:
         place_bl = np.arange(width)[None] - shift_b[:, None]
         places = {name: np.array([row[name] for row in rows], np.int64) for name in _PLACES}
         attended_bl = (place_bl >= 0) & (place_bl < length_b[:, None])
-        batch = {
+        batch: dict[str, NDArray[Any]] = {
             "input_ids": self._padded_ids(rows, attended_bl),
             "attention_mask": attended_bl.astype(np.int64),
             "context_mask": _between(place_bl, places, "context"),
@@ -164,6 +174,8 @@ class WindowCollator:
             batch["global_attention_mask"] = global_bl.astype(np.int64)
         if self.token_types:
             batch["token_type_ids"] = _second_text(place_bl, places, attended_bl).astype(np.int64)
+        if "document_index" in rows[0]:
+            batch["document_index"] = np.array([row["document_index"] for row in rows], np.int64)
         if "start_token" in rows[0]:
             batch |= self._labels(rows, shift_b)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
@@ -201,9 +213,11 @@ class WindowCollator:
 
     def _labels(
         self, rows: Sequence[Mapping[str, Any]], shift_b: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.int64]]:
+    ) -> dict[str, NDArray[Any]]:
         names = dict(zip(("start_positions", "end_positions"), _LABELS, strict=True))
-        labels = {}
+        labels: dict[str, NDArray[Any]] = {
+            "label_weights": np.array([row[_WEIGHT] for row in rows], np.float32)
+        }
         for key, column in names.items():
             label_b = np.array([row[column] for row in rows], np.int64)
             labels[key] = np.where(label_b == IGNORED, IGNORED, label_b + shift_b)

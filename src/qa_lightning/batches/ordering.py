@@ -68,12 +68,15 @@ class LengthGroupedSampler(_GlobalBatchSampler):
 
     def order(self) -> list[int]:
         """Return this epoch's order, the same on every rank."""
-        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)
-        generator = torch.Generator().manual_seed(int(state[0]))
         order: list[int] = get_length_grouped_indices(  # type: ignore[no-untyped-call]
-            self.lengths, self.batch_size * self.num_replicas, generator=generator
+            self.lengths, self.batch_size * self.num_replicas, generator=self.generator()
         )
         return order
+
+    def generator(self) -> torch.Generator:
+        """Return a generator of random numbers that seed and epoch decide."""
+        state = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)
+        return torch.Generator().manual_seed(int(state[0]))
 
 
 class EvaluationSampler(_GlobalBatchSampler):

@@ -10,7 +10,8 @@ class Throughput(Callback):
     """Log ``train/windows_per_second``, summed over ranks, and ``train/padding_share``.
 
     Both are of the steps since they were last logged; validation is left out of the time. Every
-    rank draws the same number of windows, so that no collective is needed for the sum.
+    rank draws the same number of windows, so that no collective is needed for the sum (of whole
+    documents, about the same: there it is an estimate).
     """
 
     def __init__(self) -> None:

@@ -32,6 +32,7 @@ def fill_and_check(config: Namespace, command: str) -> None:
     problems = [
         *module_problems(config.model),
         *data_problems(config.data),
+        *objective_data_problems(config),
         *evaluation_problems(config.evaluation),
         *folder_problems(config),
         *clipping_problems(config.trainer),
@@ -73,6 +74,36 @@ def _fill_plain(config: Namespace) -> None:
     seed = config.seed_everything
     if config.data.seed is None and not isinstance(seed, bool):
         config.data.seed = seed
+    _fill_for_objective(config.model, config.data)
+
+
+def _fill_for_objective(model: Namespace, data: Namespace) -> None:
+    """Ask the data for what the objective needs, where the user did not say."""
+    if data.all_gold_spans is None and model.objective in ("any_answer", "document"):
+        data.all_gold_spans = True
+    if data.group_by_document is None and model.objective == "document":
+        data.group_by_document = True
+
+
+def objective_data_problems(config: Namespace) -> Iterator[str]:
+    """Yield a sentence for each `data:` key that the objective cannot work with."""
+    model, data = config.model, config.data
+    needs = {
+        "all_gold_spans": model.objective in ("any_answer", "document"),
+        "group_by_document": model.objective == "document",
+    }
+    for key, needed in needs.items():
+        if needed and data[key] is False:
+            yield (
+                f"Expected `data.{key}` to be true for `model.objective` {model.objective}; got "
+                "false. Leave it out: it is filled in."
+            )
+    if model.confidence_weighting and data.alignment == "keep":
+        yield (
+            "Expected another `data.alignment` than keep with `model.confidence_weighting`, since "
+            "it trains on `answer_start` whatever the confidence in it. Use repair, or turn the "
+            "weighting off."
+        )
 
 
 def _fill_from_tokenizer(config: Namespace) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import datasets
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.alignment import DEFAULT_THRESHOLD, POLICIES, AlignmentAudit
 from qa_lightning.answerer import BlockPlan, prediction_loader
 from qa_lightning.batches import (
+    DocumentDataset,
+    DocumentSampler,
     EvaluationSampler,
     LengthGroupedSampler,
     WindowCollator,
@@ -80,10 +82,22 @@ class QADataModule(LightningDataModule):
             ``no_answer``, ``keep`` or ``strict``.
         alignment_threshold: confidence from which a repaired span is trusted, 0 to 1.
         negative_windows: share, 0 to 1, of training windows without the answer that are kept.
-        batch_size: windows per batch and process in training.
-        eval_batch_size: the same in evaluation; None is twice ``batch_size``.
+        batch_size: windows per batch and process in training; documents with
+            ``group_by_document``.
+        eval_batch_size: windows per batch and process in evaluation; None is twice ``batch_size``.
         pad_to: ``longest`` of the batch, or ``max_length``.
-        group_by_length: draw training batches from windows of like length.
+        group_by_length: draw training batches from windows, or documents, of like length.
+        all_gold_spans: give batches the places of all gold spans, not of the first alone, and
+            count windows with any of them as windows with the answer; for the objectives
+            ``any_answer`` and ``document``. None is False (the command line fills in what the
+            objective needs).
+        group_by_document: draw training batches of whole documents, all windows of a question,
+            for the objective ``document``. ``batch_size`` then counts documents: every batch has
+            as many, which is what makes their mean exact over processes and accumulated batches.
+            None as for ``all_gold_spans``.
+        windows_per_document: with ``group_by_document``, at most so many windows of a document
+            are in a batch, which therefore has at most ``batch_size`` times as many: those with
+            an answer, and others drawn anew in every epoch.
         num_workers: processes that collate batches; collating is cheap, 0 is right mostly.
         num_proc: processes that align answers.
         cache_dir: where prepared data is kept; None is ``qa_lightning`` in the datasets' cache.
@@ -122,6 +136,9 @@ class QADataModule(LightningDataModule):
         eval_batch_size: int | None = None,
         pad_to: str = "longest",
         group_by_length: bool = True,
+        all_gold_spans: bool | None = None,
+        group_by_document: bool | None = None,
+        windows_per_document: int = 8,
         num_workers: int = 0,
         num_proc: int | None = None,
         cache_dir: str | None = None,
@@ -212,6 +229,8 @@ class QADataModule(LightningDataModule):
             max_question_length=settings["max_question_length"],
             separators=settings["separators"],
             negative_windows=settings["negative_windows"],
+            # Without sampling it changes no window: then it is no reason to prepare anew.
+            all_gold_spans=bool(settings["all_gold_spans"]) and settings["negative_windows"] < 1,
             unaligned="no_answer" if settings["alignment"] == "no_answer" else "ignore",
             seed=self._seed,
         )
@@ -251,16 +270,36 @@ class QADataModule(LightningDataModule):
         return self._splits["train"].audit
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return batches of training windows."""
-        return self._loader("train", self.hparams["batch_size"])
+        """Return batches of training windows, or of whole documents."""
+        settings = self.hparams
+        windows = WindowDataset(self.train_features)
+        batch_size, lengths = settings["batch_size"], windows.lengths()
+        if settings["group_by_document"]:
+            documents = DocumentDataset(
+                windows, windows_per_document=settings["windows_per_document"], seed=self._seed
+            )
+            sampler = DocumentSampler(
+                documents.lengths(),
+                batch_size=batch_size,
+                group_by_length=settings["group_by_length"],
+                **self._ranks(),
+            )
+            return self._loader(documents, sampler, batch_size)
+        if settings["group_by_length"]:
+            grouped = LengthGroupedSampler(lengths, batch_size=batch_size, **self._ranks())
+            return self._loader(windows, grouped, batch_size)
+        shuffled: DistributedSampler[Any] = DistributedSampler(
+            windows, shuffle=True, **self._ranks()
+        )
+        return self._loader(windows, shuffled, batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of validation windows."""
-        return self._loader("val", self._eval_batch_size())
+        return self._evaluation_loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return batches of test windows."""
-        return self._loader("test", self._eval_batch_size())
+        return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return batches of this process's share of the questions, cut into windows on the way."""
@@ -280,13 +319,19 @@ class QADataModule(LightningDataModule):
     def _eval_batch_size(self) -> int:
         return int(self.hparams["eval_batch_size"] or 2 * self.hparams["batch_size"])
 
-    def _loader(self, name: str, batch_size: int) -> DataLoader[Any]:
-        windows = WindowDataset(self._splits[name].features)
+    def _evaluation_loader(self, name: str) -> DataLoader[Any]:
+        windows, batch_size = WindowDataset(self._splits[name].features), self._eval_batch_size()
+        sampler = EvaluationSampler(windows.lengths(), batch_size=batch_size, **self._ranks())
+        return self._loader(windows, sampler, batch_size)
+
+    def _loader(
+        self, dataset: Dataset[Any], sampler: DistributedSampler[Any], batch_size: int
+    ) -> DataLoader[Any]:
         workers = self.hparams["num_workers"]
         return DataLoader(
-            windows,
+            dataset,
             batch_size=batch_size,
-            sampler=self._sampler(windows, batch_size, training=name == "train"),
+            sampler=sampler,
             collate_fn=self.collator(),
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -305,21 +350,16 @@ class QADataModule(LightningDataModule):
             max_length=settings["max_length"],
             token_types=settings["token_types"],
             global_attention=settings["global_attention"],
+            all_gold_spans=bool(settings["all_gold_spans"]),
         )
 
-    def _sampler(
-        self, windows: WindowDataset, batch_size: int, *, training: bool
-    ) -> DistributedSampler[Any]:
-        ranks: dict[str, Any] = {
+    def _ranks(self) -> dict[str, Any]:
+        """Return the samplers' arguments that say which part of the order is this process's."""
+        return {
             "num_replicas": self.trainer.world_size if self.trainer else 1,
             "rank": self.trainer.global_rank if self.trainer else 0,
             "seed": self._seed,
         }
-        if not training:
-            return EvaluationSampler(windows.lengths(), batch_size=batch_size, **ranks)
-        if not self.hparams["group_by_length"]:
-            return DistributedSampler(windows, shuffle=True, **ranks)
-        return LengthGroupedSampler(windows.lengths(), batch_size=batch_size, **ranks)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs to cut windows again, offline."""
@@ -355,7 +395,8 @@ def data_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     for key in ("negative_windows", "alignment_threshold"):
         if not 0 <= settings[key] <= 1:
             yield f"Expected `data.{key}` between 0 and 1; got {settings[key]}."
-    for key in ("batch_size", "max_length", "max_question_length", "eval_batch_size"):
+    counts = ("batch_size", "max_length", "max_question_length", "eval_batch_size")
+    for key in (*counts, "windows_per_document"):
         if settings[key] is not None and settings[key] < 1:
             yield f"Expected `data.{key}` to be at least 1; got {settings[key]}."
     if settings["num_workers"] < 0:

@@ -21,6 +21,8 @@ _DATA_KEYS = (
 )
 _TRAINING_KEYS = (
     "objective",
+    "label_smoothing",
+    "confidence_weighting",
     "learning_rate",
     "head_learning_rate",
     "layer_decay",

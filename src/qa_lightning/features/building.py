@@ -62,8 +62,9 @@ def build_features(
         ``context_end_token`` (half-open places in ``input_ids``), ``cls_token``,
         ``context_offsets`` (flat start, end, start, … characters), and with labels ``start_token``,
         ``last_token`` (inclusive, -100: not to be learnt), ``gold_start_tokens``,
-        ``gold_last_tokens`` (all trusted spans in the window). An example without context tokens
-        has one window without any.
+        ``gold_last_tokens`` (all trusted spans in the window), ``label_weight`` (0 to 1: 1 where
+        the example's answer stands exactly or it has none, else alignment's confidence in its
+        place). An example without context tokens has one window without any.
 
     Raises:
         InputError: a slow tokenizer, no room for the longest question, no window left.
@@ -159,10 +160,13 @@ def _kept_windows(
 
     Every window draws its number, with or without the answer, in the order of the examples: the
     same seed keeps the same windows whatever the labels, and a larger share keeps more of them.
+    The answer is the first trusted span, or any of them if all are learnt.
     """
     drawn_w = np.random.default_rng(settings.seed).random(len(plan))
     with_answer_w = labels.start_token_w != places.cls_token_w
     with_answer_w &= labels.start_token_w != IGNORED
+    if settings.all_gold_spans:
+        with_answer_w |= labels.gold_count_w > 0
     kept_w: NDArray[np.bool_] = with_answer_w | (drawn_w < settings.negative_windows)
     if len(plan) and not kept_w.any():
         raise InputError(

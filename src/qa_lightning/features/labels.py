@@ -21,11 +21,13 @@ class AnswerSpans:
         count_r: number of answers of each example; 0 for unanswerable ones.
         start_char_s: first character in the context, -1 where no span is trusted.
         end_char_s: half-open end, -1 likewise.
+        weight_s: 1 where the answer stands exactly, else alignment's confidence in the span.
     """
 
     count_r: Ints
     start_char_s: Ints
     end_char_s: Ints
+    weight_s: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class WindowLabels:
         gold_count_w: number of different trusted spans that this window holds.
         gold_start_token_g: their first tokens, windows in order.
         gold_last_token_g: their last tokens.
+        weight_w: weight of the example's first trusted span; 1 for examples without one, which
+            have no answer, or are labelled so because the user asked for it. Windows without the
+            span have it too: that they hold no answer is as sure as the span is.
     """
 
     start_token_w: Ints
@@ -46,16 +51,20 @@ class WindowLabels:
     gold_count_w: Ints
     gold_start_token_g: Ints
     gold_last_token_g: Ints
+    weight_w: NDArray[np.float32]
 
 
 def read_spans(column: pa.ChunkedArray) -> AnswerSpans:
     """Read the column ``spans`` that alignment wrote, without a Python list."""
     start_lists = pc.struct_field(column, "start_char")
     end_lists = pc.struct_field(column, "end_char")
+    confidences = pc.list_flatten(pc.struct_field(column, "confidence"))
+    exact = pc.equal(pc.list_flatten(pc.struct_field(column, "status")), "exact")
     return AnswerSpans(
         count_r=_filled(pc.list_value_length(start_lists), 0),
         start_char_s=_filled(pc.list_flatten(start_lists), -1),
         end_char_s=_filled(pc.list_flatten(end_lists), -1),
+        weight_s=pc.if_else(exact, 1.0, confidences).cast(pa.float32()).to_numpy(),
     )
 
 
@@ -143,7 +152,16 @@ def label_windows(
         gold_count_w=np.bincount(gold_g3[:, 0], minlength=len(plan)),
         gold_start_token_g=gold_g3[:, 1],
         gold_last_token_g=gold_g3[:, 2],
+        weight_w=_weights(spans, trusted_r)[plan.example_w],
     )
+
+
+def _weights(spans: AnswerSpans, trusted_r: Ints) -> NDArray[np.float32]:
+    """Return the weight of each example's first trusted span, 1 where it has none."""
+    weight_r = np.ones(len(trusted_r), np.float32)
+    trusted = trusted_r >= 0
+    weight_r[trusted] = spans.weight_s[trusted_r[trusted]]
+    return weight_r
 
 
 def _first_trusted(spans: AnswerSpans) -> Ints:

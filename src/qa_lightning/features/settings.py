@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.errors import InputError
 
-FEATURES_VERSION = 1  # raise it whenever the same input would give other windows
+FEATURES_VERSION = 2  # raise it whenever the same input would give other windows
 
 Separators = Literal["auto", 2, 3]
 
@@ -27,6 +27,8 @@ class WindowSettings:
             ``<s> question </s></s> document </s>``.
         negative_windows: share, 0 to 1, of the training windows without the answer that is kept.
             Windows of questions without an answer count among them.
+        all_gold_spans: windows that hold any trusted span have the answer, not only those that
+            hold the first.
         unaligned: label of examples whose answers have no trusted span: ``ignore`` leaves them out
             of the loss, ``no_answer`` labels them as unanswerable.
         seed: seed of the sampling of negative windows.
@@ -40,6 +42,7 @@ class WindowSettings:
     max_question_length: int = 64
     separators: Separators = "auto"
     negative_windows: float = 1.0
+    all_gold_spans: bool = False
     unaligned: Literal["ignore", "no_answer"] = "ignore"
     seed: int = 0
 

@@ -36,6 +36,7 @@ def window_features(*, with_labels: bool) -> datasets.Features:
     if with_labels:
         columns |= {"start_token": number, "last_token": number}
         columns |= {"gold_start_tokens": numbers, "gold_last_tokens": numbers}
+        columns |= {"label_weight": datasets.Value("float32")}
     return datasets.Features(columns)
 
 
@@ -79,6 +80,7 @@ def _label_columns(labels: WindowLabels, part: slice) -> dict[str, pa.Array]:
         "last_token": _integers(labels.last_token_w[part]),
         "gold_start_tokens": _lists(labels.gold_start_token_g[gold], count_w),
         "gold_last_tokens": _lists(labels.gold_last_token_g[gold], count_w),
+        "label_weight": pa.array(labels.weight_w[part]),
     }
 
 

@@ -26,7 +26,7 @@ from qa_lightning.model.optimizer import (
     optimizer_problems,
     parameter_groups,
 )
-from qa_lightning.objectives import OBJECTIVES, labelled_mean, window_loss
+from qa_lightning.objectives import Objective, objective_problems
 
 ATTENTIONS = ("windowed", "flex", "reference")
 LR_SCHEDULES = (
@@ -73,7 +73,13 @@ class QAModule(LightningModule):
         attention: ``windowed`` (exact and fast), ``flex`` (the same by ``flex_attention``, for
             GPUs; see ``qa_lightning.attention``) or ``reference`` (transformers' own); for
             Longformers alone, other networks keep their own.
-        objective: name of the training objective (see ``qa_lightning.objectives``).
+        objective: ``first_answer``, ``any_answer`` or ``document`` (see
+            ``qa_lightning.objectives``); the latter two need ``all_gold_spans`` of
+            ``QADataModule``, and ``document`` its ``group_by_document``.
+        label_smoothing: share of the target, 0 to below 1, that is spread over all tokens of a
+            window; for ``first_answer`` alone.
+        confidence_weighting: weigh training windows (documents under ``document``) by the
+            confidence with which alignment placed their answer; 1 where it stands exactly.
         learning_rate: peak learning rate of AdamW.
         head_learning_rate: that of the question-answering head; None is ``learning_rate``.
         layer_decay: each layer's rate is this times the rate of the layer above, down to the
@@ -103,6 +109,8 @@ class QAModule(LightningModule):
         initialization: str = "default",
         attention: str = "windowed",
         objective: str = "first_answer",
+        label_smoothing: float = 0.0,
+        confidence_weighting: bool = False,
         learning_rate: float = 1e-5,
         head_learning_rate: float | None = None,
         layer_decay: float = 1.0,
@@ -121,7 +129,11 @@ class QAModule(LightningModule):
         problems = list(module_problems(self.hparams))
         if problems:
             raise InputError("\n".join(problems))
-        self.window_loss = window_loss(objective)
+        self.objective = Objective(
+            name=objective,
+            label_smoothing=label_smoothing,
+            confidence_weighting=confidence_weighting,
+        )
         self.network: PreTrainedModel | None = None
         self._lora: dict[str, Any] | None = None
 
@@ -162,9 +174,8 @@ class QAModule(LightningModule):
         return self.network
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the mean loss over the labelled windows of the batch."""
-        loss_b = self._losses(batch, *self(batch))
-        loss = labelled_mean(loss_b, batch["start_positions"])
+        """Return the mean loss over the labelled windows, or documents, of the batch."""
+        loss = self.objective.training_loss(batch, *self(batch))
         size = len(batch["input_ids"])
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
         return loss
@@ -173,23 +184,18 @@ class QAModule(LightningModule):
         """Log the learning rate that this batch's step will use."""
         self.log("train/learning_rate", base_rate(self.optimizers().param_groups[0]))  # type: ignore[union-attr]
 
-    def _losses(self, batch: Batch, start_logits_bl: Tensor, end_logits_bl: Tensor) -> Tensor:
-        return self.window_loss(
-            start_logits_bl,
-            end_logits_bl,
-            batch["start_positions"],
-            batch["end_positions"],
-            batch["attention_mask"],
-        )
-
     def validation_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
-        """Return the logits and, where there are labels, the loss of each window."""
+        """Return the logits and, where there are labels, the loss of each window.
+
+        That loss is ``Objective.window_losses``: ``document`` has ``any_answer``'s here.
+        """
         start_logits_bl, end_logits_bl = self(batch)
         labelled = "start_positions" in batch
+        window_losses = self.objective.window_losses
         return WindowOutputs(
             start_logits_bl=start_logits_bl,
             end_logits_bl=end_logits_bl,
-            loss_b=self._losses(batch, start_logits_bl, end_logits_bl) if labelled else None,
+            loss_b=window_losses(batch, start_logits_bl, end_logits_bl) if labelled else None,
         )
 
     def test_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
@@ -288,12 +294,12 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     choices: dict[str, Iterable[str]] = {
         "attention": ATTENTIONS,
         "initialization": INITIALIZATIONS,
-        "objective": OBJECTIVES,
         "lr_schedule": LR_SCHEDULES,
     }
     for key, allowed in choices.items():
         if settings[key] not in allowed:
             known = ", ".join(allowed)
             yield f"Expected `model.{key}` to be one of {known}; got {settings[key]!r}."
+    yield from objective_problems(settings)
     yield from optimizer_problems(settings)
     yield from adapter_problems(settings["lora"])

@@ -1,19 +1,11 @@
-"""Training objectives: logits and gold spans to a loss per window.
+"""The loss of each window against its first answer."""
 
-Axes: ``b`` windows in the batch, ``l`` tokens. Padding takes no part in any softmax.
-"""
-
-from collections.abc import Callable
-
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from qa_lightning.errors import InputError
-
 IGNORE_POSITION = -100
 """A gold position of a window that no loss may use (an answer without a trusted span)."""
-
-WindowLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def mask_padding(logits_bl: Tensor, attention_mask_bl: Tensor) -> Tensor:
@@ -32,6 +24,8 @@ def first_answer_loss(
     start_positions_b: Tensor,
     end_positions_b: Tensor,
     attention_mask_bl: Tensor,
+    *,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Return each window's mean of the start and the end cross-entropy against its first answer.
 
@@ -39,16 +33,20 @@ def first_answer_loss(
     softmax runs over the text alone: in the original it includes padding, so that the length of
     the padding changes the loss.
 
+    Args:
+        start_logits_bl: any floating type.
+        end_logits_bl: likewise.
+        start_positions_b: gold tokens, ``IGNORE_POSITION`` for windows without a label.
+        end_positions_b: likewise, inclusive.
+        attention_mask_bl: 0 for padding.
+        label_smoothing: share of the target, 0 to below 1, that is spread evenly over all tokens
+            of the window, the gold one included, and never over padding.
+
     Returns:
         float32 losses of shape ``[b]``; zero where the position is ``IGNORE_POSITION``.
     """
     losses_b = [
-        F.cross_entropy(
-            mask_padding(logits_bl, attention_mask_bl),
-            positions_b,
-            ignore_index=IGNORE_POSITION,
-            reduction="none",
-        )
+        _cross_entropy(logits_bl, positions_b, attention_mask_bl, label_smoothing)
         for logits_bl, positions_b in (
             (start_logits_bl, start_positions_b),
             (end_logits_bl, end_positions_b),
@@ -57,30 +55,16 @@ def first_answer_loss(
     return (losses_b[0] + losses_b[1]) / 2
 
 
-OBJECTIVES: dict[str, WindowLoss] = {"first_answer": first_answer_loss}
-
-
-def window_loss(name: str) -> WindowLoss:
-    """Return the objective of a name.
-
-    Raises:
-        InputError: there is no objective of that name.
-    """
-    try:
-        return OBJECTIVES[name]
-    except KeyError:
-        raise InputError(
-            f"Expected `model.objective` to be one of {', '.join(OBJECTIVES)}; got {name!r}."
-        ) from None
-
-
-def labelled_mean(losses_b: Tensor, start_positions_b: Tensor) -> Tensor:
-    """Average window losses over the windows that have a label; zero, with a graph, if none has.
-
-    Example:
-        >>> import torch
-        >>> labelled_mean(torch.tensor([2.0, 0.0]), torch.tensor([3, IGNORE_POSITION]))
-        tensor(2.)
-    """
-    count = (start_positions_b != IGNORE_POSITION).sum().clamp(min=1)
-    return losses_b.sum() / count
+def _cross_entropy(
+    logits_bl: Tensor, positions_b: Tensor, attention_mask_bl: Tensor, label_smoothing: float
+) -> Tensor:
+    masked_bl = mask_padding(logits_bl, attention_mask_bl)
+    gold_b = F.cross_entropy(masked_bl, positions_b, ignore_index=IGNORE_POSITION, reduction="none")
+    if not label_smoothing:
+        return gold_b
+    # torch's own smoothing would spread over the padding, whose log-probability is minus infinity.
+    padding_bl = attention_mask_bl == 0
+    log_p_bl = F.log_softmax(masked_bl, dim=1).masked_fill(padding_bl, 0.0)
+    even_b = -log_p_bl.sum(1) / (~padding_bl).sum(1)
+    even_b = torch.where(positions_b == IGNORE_POSITION, 0.0, even_b)
+    return (1 - label_smoothing) * gold_b + label_smoothing * even_b

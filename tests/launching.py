@@ -1,0 +1,58 @@
+"""Processes on gloo, started as torchrun does."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+PATH = os.pathsep.join(map(str, (TESTS.parent / "src", TESTS, TESTS / "distributed")))
+"""What the processes import from: the package beside these tests, and what runs in them."""
+
+# Several evaluations in one set of processes: importing takes longer than they do.
+SEVERAL = """
+import json, sys
+from qa_lightning.cli import main
+for arguments in json.loads(sys.argv[1]):
+    main(arguments)
+from ranks import gather_uneven
+gather_uneven()
+# Gloo's threads may still run at exit, and abort a process that has done all it should.
+from torch import distributed
+distributed.barrier()
+distributed.destroy_process_group()
+"""
+
+
+def launch_several(commands: list[list[str]], *, world_size: int) -> None:
+    """Run commands one after the other in processes started as torchrun does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    extra = ["--trainer.strategy", "ddp", "--trainer.devices", str(world_size)]
+    argument = json.dumps([[*command, *extra] for command in commands])
+    processes = []
+    for rank in range(world_size):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": PATH,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": str(world_size),
+            "NODE_RANK": "0",
+            "LOCAL_RANK": str(rank),
+        }
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", SEVERAL, argument],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output[-4000:]
