@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.callbacks import RunTracking
 from qa_lightning.callbacks.terminal import (
     Figure,
     TerminalProgress,
     console_of,
+    data_line,
     is_quiet,
     plain_line,
     score_table,
@@ -33,6 +36,32 @@ def test_a_line_has_the_main_figures() -> None:
     line = plain_line("epoch 1, step 20", FIGURES, windows_per_second=1234.5)
     assert line == "epoch 1, step 20: val/loss 1.500, val/f1 31.3, 1,234 windows/s"
     assert "windows/s" not in plain_line("", FIGURES, windows_per_second=float("nan"))
+
+
+def test_the_data_line_tells_what_became_of_dirty_labels() -> None:
+    counts: dict[str, Any] = dict.fromkeys(
+        ("unanswerable", "trusted", "changed_occurrences", "inside_words", "without_span"), 0
+    )
+    audit = AlignmentAudit(
+        policy="repair", threshold=0.8, examples=1_100, answers=1_100, by_status={},
+        repaired=204, dropped=100, **counts,
+    )  # fmt: skip
+    split: Any = SimpleNamespace(examples=range(1_000), features=range(1_313), audit=audit)
+    assert data_line("train", split) == (
+        "train: 1,000 questions in 1,313 windows; 204 of 1,100 answers found again at another "
+        "place, 100 questions left out for want of one"
+    )
+    split.audit = replace(audit, dropped=0)
+    assert data_line("val", split).endswith(
+        "windows; 204 of 1,100 answers found again at another place"
+    )
+    for told_of_none in (
+        None,
+        replace(audit, policy="keep"),
+        replace(audit, repaired=0, dropped=0),
+    ):
+        split.audit = told_of_none
+        assert data_line("val", split) == "val: 1,000 questions in 1,313 windows"
 
 
 def test_the_table_compares_with_the_validations_before() -> None:
@@ -114,8 +143,10 @@ def test_a_quiet_run_says_one_line_a_validation(
     bars = ("--trainer.enable_progress_bar", "true")
     output = run("fit", "--config", small, "--trainer.max_epochs", 2, *bars)
     lines = [line for line in output.splitlines() if line.strip()]
-    assert len(lines) == 2
-    for epoch, line in enumerate(lines):
+    assert len(lines) == 4
+    assert re.fullmatch(r"train: 16 questions in \d+ windows", lines[0])
+    assert re.fullmatch(r"val: 6 questions in \d+ windows", lines[1])
+    for epoch, line in enumerate(lines[2:]):
         assert re.match(rf"epoch {epoch}, step \d+: val/loss [\d.]+, val/exact_match ", line)
     assert "\x1b" not in output
 

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from rich.table import Table
 
+from qa_lightning.callbacks.tracked_run import Split, splits_of
 from qa_lightning.callbacks.tracking import RunTracking
 
 _BAR_COLUMNS = {
@@ -66,6 +67,13 @@ class TerminalProgress(RichProgressBar):
         self._best: dict[str, float] = {}
         if self.quiet:
             self.disable()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell what there is to train and validate on, and what became of dirty labels."""
+        if trainer.is_global_zero:
+            for name, split in splits_of(trainer).items():
+                text = data_line(name, split)
+                console_of(trainer).print(text, markup=False, highlight=False, soft_wrap=True)
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
@@ -145,6 +153,18 @@ def is_quiet() -> bool:
         return True
     console = Console(file=sys.stdout)
     return not (console.is_terminal or console.is_jupyter)
+
+
+def data_line(name: str, split: Split) -> str:
+    """Return a split's size, and what alignment did to its answers, as one line."""
+    line = f"{name}: {len(split.examples):,} questions in {len(split.features):,} windows"
+    audit = split.audit
+    if audit is None or audit.policy == "keep":
+        return line
+    found = f"{audit.repaired:,} of {audit.answers:,} answers found again at another place"
+    if audit.dropped:
+        return f"{line}; {found}, {audit.dropped:,} questions left out for want of one"
+    return f"{line}; {found}" if audit.repaired else line
 
 
 def plain_line(place: str, figures: list[Figure], *, windows_per_second: float) -> str:
