@@ -291,6 +291,11 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             f"`model.config` (a network from scratch); got {'both' if both else 'neither'}. "
             + ("Set one of them to null." if both else "Set one of them.")
         )
+    if settings["config"] is None and settings["initialization"] == "matching":
+        yield (
+            "Expected `model.initialization` default with a checkpoint, which brings its own "
+            "weights; got 'matching'. It is for networks built from `model.config`."
+        )
     choices: dict[str, Iterable[str]] = {
         "attention": ATTENTIONS,
         "initialization": INITIALIZATIONS,
