@@ -69,7 +69,7 @@ class QAModule(LightningModule):
         config: keys of ``LongformerConfig``, for a network built from scratch; with ``model_type``
             (``bert``, …) those of another kind's config.
         initialization: how a network built from ``config`` starts: ``default`` (transformers')
-            or ``matching`` (see ``qa_lightning.initialization``).
+            or ``matching`` (see ``qa_lightning.initialization``); a checkpoint brings its own.
         attention: ``windowed`` (exact and fast), ``flex`` (the same by ``flex_attention``, for
             GPUs; see ``qa_lightning.attention``) or ``reference`` (transformers' own); for
             Longformers alone, other networks keep their own.
