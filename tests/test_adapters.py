@@ -121,5 +121,5 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(problems) == 6
     monkeypatch.setattr(backbones.adapters, "find_spec", lambda name: None)
     (missing,) = adapter_problems({})
-    assert r"pip install qa-lightning[lora]" in missing
+    assert "pip install peft" in missing
     assert not list(adapter_problems(None))

@@ -244,3 +244,17 @@ def test_every_parameter_of_a_layer_has_a_gradient_when_there_are_global_tokens(
     model = use_windowed_attention(make_model(2))
     _, gradients = outputs_and_gradients(model, make_batch(40))
     assert gradients.keys() == {name for name, _ in model.named_parameters()}
+
+
+@pytest.mark.parametrize("switch", [use_windowed_attention, use_flex_attention])
+def test_without_global_tokens_their_projections_have_gradients_of_zero(switch):
+    """DistributedDataParallel stops on parameters without one."""
+    batch = make_batch(40, global_counts=(0, 0))
+    expected = outputs_and_gradients(make_model(2), batch)[0]
+    model = switch(make_model(2))
+    got, _ = outputs_and_gradients(model, batch)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    unused = {name: p.grad for name, p in model.named_parameters() if "_global." in name}
+    assert len(unused) == 12
+    assert all(gradient is not None and not gradient.any() for gradient in unused.values())
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)

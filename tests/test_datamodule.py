@@ -348,6 +348,7 @@ def test_the_state_is_plain_and_tells_the_windows(make: Any) -> None:
         ({"num_workers": -1}, "num_workers"),
         ({"global_attention": "all"}, "global_attention"),
         ({"global_attention": [0, -1]}, "global_attention"),
+        ({"global_attention": [0, 64]}, "global_attention` to be below `data.max_length"),
     ],
 )
 def test_arguments_that_cannot_work(settings: dict[str, Any], told: str, make: Any) -> None:

@@ -4,7 +4,12 @@ import math
 
 import pytest
 import torch
-from transformers import LongformerConfig, LongformerForQuestionAnswering
+from transformers import (
+    DistilBertConfig,
+    DistilBertForQuestionAnswering,
+    LongformerConfig,
+    LongformerForQuestionAnswering,
+)
 
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import EMBEDDING_STD, POSITION_SCALE, initialize
@@ -50,6 +55,20 @@ def test_keys_start_as_queries_but_are_trained_apart():
         assert attention.key.weight.data_ptr() != attention.query.weight.data_ptr()
         assert not torch.equal(attention.query.weight, attention.query_global.weight)
         assert not torch.equal(attention.query.weight, attention.value.weight)
+
+
+def test_keys_of_other_encoders_start_as_queries_too():
+    config = DistilBertConfig(dim=16, n_layers=1, n_heads=2, hidden_dim=16, vocab_size=99)
+    model = DistilBertForQuestionAnswering(config)
+    initialize(model, "matching")
+    attention = model.distilbert.transformer.layer[0].attention
+    assert torch.equal(attention.k_lin.weight, attention.q_lin.weight)
+    assert not torch.equal(attention.v_lin.weight, attention.q_lin.weight)
+
+
+def test_a_network_whose_queries_have_no_layer_is_refused():
+    with pytest.raises(InputError, match="Linear has none of their own"):
+        initialize(torch.nn.Linear(2, 2), "matching")
 
 
 def test_sizes_of_the_embeddings():

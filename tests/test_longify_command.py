@@ -90,6 +90,22 @@ def test_an_empty_folder_may_be_there(bert: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").is_file()
 
 
+def test_the_folder_one_stands_in_may_be_the_output(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call(bert.resolve(), "--output", ".", "--max_length", 8, "--attention_window", 4)
+    names = {path.name for path in Path.cwd().iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
+    assert not any(name.startswith(".") for name in names)
+
+
+def test_a_place_that_cannot_be_written_is_told(bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("keep me")
+    with pytest.raises(InputError, match="Expected `output` to be a folder that can be written"):
+        longify(bert, tmp_path / "file" / "long", max_length=8, attention_window=4)
+
+
 def test_a_failure_leaves_nothing_behind(
     bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +113,7 @@ def test_a_failure_leaves_nothing_behind(
         raise OSError("the disk is full")
 
     monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", fail)
-    with pytest.raises(OSError, match="disk is full"):
+    with pytest.raises(InputError, match="disk is full"):
         longify(bert, tmp_path / "long", max_length=8, attention_window=4)
     assert list(tmp_path.iterdir()) == []
 

@@ -78,6 +78,7 @@ def test_building_is_idempotent_and_late() -> None:
         ({"config": CONFIG, "label_smoothing": 0.1, "objective": "document"}, "label_smoothing"),
         ({"config": CONFIG, "lr_schedule": "zigzag"}, "lr_schedule"),
         ({"config": CONFIG, "initialization": "zeros"}, "initialization"),
+        ({"model_name_or_path": "some/model", "initialization": "matching"}, "initialization"),
     ],
 )
 def test_arguments_that_cannot_work(settings: dict[str, Any], told: str) -> None:

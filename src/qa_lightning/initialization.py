@@ -1,4 +1,4 @@
-"""Starting weights for a Longformer that is trained from scratch."""
+"""Starting weights for a Longformer, or another encoder, that is trained from scratch."""
 
 import math
 
@@ -12,11 +12,19 @@ EMBEDDING_STD = 0.06
 POSITION_SCALE = 0.5  # of the words' size: what a token is counts for more than where it stands
 POSITION_BASE = 1_000.0
 
-_KEY_OF_QUERY = {"query": "key", "query_global": "key_global"}
+# As transformers' encoders call them.
+_KEY_OF_QUERY = {
+    "query": "key",
+    "query_global": "key_global",
+    "query_proj": "key_proj",
+    "q_lin": "k_lin",
+    "q_proj": "k_proj",
+    "q": "k",
+}
 
 
 def initialize(model: nn.Module, name: str) -> None:
-    """Give a freshly built Longformer its starting weights, in place.
+    """Give a freshly built network its starting weights, in place.
 
     ``default`` leaves the model as `transformers` built it. ``matching`` makes attention find equal
     tokens and near positions from the first step on, for tokens that are never trained too:
@@ -32,11 +40,11 @@ def initialize(model: nn.Module, name: str) -> None:
     torch's global generator.
 
     Args:
-        model: a Longformer of `transformers` with an answer head ``qa_outputs``.
+        model: a Longformer or another encoder of `transformers`, with a head ``qa_outputs``.
         name: ``default`` or ``matching``.
 
     Raises:
-        InputError: there is no such initialization.
+        InputError: there is no such initialization, or the network has no queries and keys apart.
     """
     if name not in INITIALIZATIONS:
         raise InputError(
@@ -50,6 +58,11 @@ def initialize(model: nn.Module, name: str) -> None:
 @torch.no_grad()
 def _match_equal_tokens(model: nn.Module) -> None:
     modules = dict(model.named_modules())
+    if not any(path.rpartition(".")[2] in _KEY_OF_QUERY for path in modules):
+        raise InputError(
+            "Expected a network with layers for queries and for keys for `model.initialization` "
+            f"matching; {type(model).__name__} has none of their own. Set it to default."
+        )
     for path, module in modules.items():
         if isinstance(module, nn.Linear) and not path.endswith("qa_outputs"):
             nn.init.xavier_uniform_(module.weight)

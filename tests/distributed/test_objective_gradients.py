@@ -19,6 +19,7 @@ CASES: dict[str, tuple[tuple[str, ...], list[tuple[int, int, int]]]] = {
     "document-weighted": ((*DOCUMENT, *WEIGHTED), [(1, 8, 1), (2, 4, 1)]),
     "any_answer": (("--model.objective", "any_answer"), [(1, 8, 1), (2, 2, 2)]),
     "first_answer-weighted": (WEIGHTED, [(1, 8, 1), (2, 4, 1)]),
+    "no-global-tokens": (("--data.global_attention", "[]"), [(1, 8, 1), (2, 2, 2)]),
 }
 
 

@@ -116,6 +116,7 @@ def test_all_problems_are_told_at_once(small: Path, capsys: pytest.CaptureFixtur
         "model.weight_decay": -1,
         "model.adam_betas": "[1.5,2]",
         "trainer.gradient_clip_val": -1,
+        "trainer.accumulate_grad_batches": 0,
         "model.attention": "flash",
         "model.objective": "guess",
         "model.initialization": "zeros",

@@ -90,7 +90,9 @@ def test_adapters_are_trained_and_merged(
     assert_answers_are_those_of_the_run(tmp_path / "run", tmp_path / "run")
 
 
-def test_a_run_with_adapters_resumes_and_freezes_the_rest(small: Path, tmp_path: Path) -> None:
+def test_a_run_with_adapters_resumes_and_freezes_the_rest(
+    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     chosen = ("--model.lora.r", 2, "--model.lora.target_modules", "[query, value]")
     run("fit", "--config", small, *chosen, RECORDER)
     steps = recorded().trainer.global_step
@@ -103,6 +105,12 @@ def test_a_run_with_adapters_resumes_and_freezes_the_rest(small: Path, tmp_path:
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed == {name for name in before if "lora_" in name or "qa_outputs" in name}
     assert {name.split(".")[-4] for name in changed if "lora" in name} == {"query", "value"}
+    # Adapters of the same kind are no contradiction; others are told.
+    more = ("--ckpt_path", "last", "--trainer.max_epochs", 2)
+    run("fit", "--config", small, *more, *chosen)
+    assert "`model.lora` is what" not in caplog.text
+    run("fit", "--config", small, *more, "--model.lora.r", 3)
+    assert "`model.lora` is what the checkpoint was trained with" in caplog.text
 
 
 @pytest.mark.parametrize(("name", "room"), [("bert", 66), ("roberta", 64)])

@@ -65,9 +65,18 @@ class WindowedSelfAttention(LongformerSelfAttention):
             dropout=dropout,
         )
         if layout.global_count == 0:
-            return context_ble
+            return context_ble + self._unused() if self.training else context_ble
         global_bge = global_rows(self, hidden_ble, layout, dropout).to(context_ble.dtype)
         return layout.replace_global(context_ble, global_bge)
+
+    def _unused(self) -> Tensor | int:
+        """Return a zero that gives the global projections gradients of zero, not none at all.
+
+        Without them, DDP would wait for ever for a process whose batch has no global token.
+        """
+        unused = (self.query_global, self.key_global, self.value_global)
+        parameters = [p for module in unused for p in module.parameters() if p.requires_grad]
+        return sum(parameter.flatten()[:0].sum() for parameter in parameters)
 
 
 class WindowedEncoder(LongformerEncoder):

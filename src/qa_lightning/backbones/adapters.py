@@ -48,7 +48,7 @@ def adapter_problems(given: Mapping[str, Any] | None) -> Iterator[str]:
     if find_spec("peft") is None:
         yield (
             "Expected the package peft, which `model.lora` needs; it is not installed. Install it "
-            "by `pip install qa-lightning[lora]`, or set `model.lora` to null."
+            "by `pip install peft`, or set `model.lora` to null."
         )
     for key in sorted(given.keys() - DEFAULTS.keys()):
         yield f"Expected `model.lora` to hold keys among {', '.join(DEFAULTS)}; got {key!r}."

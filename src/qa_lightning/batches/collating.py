@@ -227,17 +227,21 @@ class WindowCollator:
         return labels
 
 
-def global_attention_problems(choice: object) -> Iterator[str]:
-    """Yield a sentence if a choice of global attention is neither a name nor columns."""
+def global_attention_problems(choice: object, max_length: int | None = None) -> Iterator[str]:
+    """Yield a sentence if a choice of global attention is neither a name nor columns of windows."""
     if isinstance(choice, str) and choice in GLOBAL_ATTENTIONS:
         return
-    columns = list(choice) if isinstance(choice, list | tuple) else [None]
-    if all(type(column) is int and column >= 0 for column in columns):
-        return
-    yield (
-        f"Expected `data.global_attention` to be one of {', '.join(GLOBAL_ATTENTIONS)}, or a list "
-        f"of columns counted from 0, for example [0, 1]; got {choice!r}."
-    )
+    columns: list[Any] = list(choice) if isinstance(choice, list | tuple) else [None]
+    if not all(type(column) is int and column >= 0 for column in columns):
+        yield (
+            f"Expected `data.global_attention` to be one of {', '.join(GLOBAL_ATTENTIONS)}, or a "
+            f"list of columns counted from 0, for example [0, 1]; got {choice!r}."
+        )
+    elif max_length is not None and columns and max(columns) >= max_length:
+        yield (
+            "Expected the columns of `data.global_attention` to be below `data.max_length` "
+            f"({max_length}), the tokens of a window; got {max(columns)}."
+        )
 
 
 def _between(

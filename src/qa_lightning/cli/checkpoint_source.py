@@ -108,10 +108,24 @@ def merge_checkpoint(config: Namespace, explicit: Namespace, contents: Checkpoin
             name = f"{group}.{key}"
             if name not in config:
                 continue
+            if name == "model.lora" and name in explicit and _contradicts(config[name], value):
+                log.warning(
+                    "`model.lora` is what the checkpoint was trained with, %s, in place of %s. For "
+                    "other adapters, export the checkpoint and fine-tune the exported folder.",
+                    value,
+                    config[name],
+                )
             if (group == "model" and key in NETWORK_KEYS) or name not in explicit:
                 config[name] = value
     config["data.tokenizer"] = str(_tokenizer_folder(config, contents.data["tokenizer_files"]))
     config["data.tokenizer_revision"] = None
+
+
+def _contradicts(given: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -> bool:
+    """Say whether adapters were asked for that are not the checkpoint's."""
+    if given is None or kept is None:
+        return given is not kept
+    return any(kept.get(key) != value for key, value in given.items())
 
 
 def _tokenizer_folder(config: Namespace, files: Mapping[str, str]) -> Path:

@@ -35,7 +35,7 @@ def fill_and_check(config: Namespace, command: str) -> None:
         *objective_data_problems(config),
         *evaluation_problems(config.evaluation),
         *folder_problems(config),
-        *clipping_problems(config.trainer),
+        *trainer_problems(config.trainer),
         *monitor_problems(config.checkpoint),
         *split_problems(config.data, command),
     ]
@@ -137,8 +137,13 @@ def _tokenizer(config: Namespace) -> PreTrainedTokenizerBase:
     )
 
 
-def clipping_problems(trainer: Namespace) -> Iterator[str]:
-    """Yield a sentence if gradients would be turned round instead of clipped."""
+def trainer_problems(trainer: Namespace) -> Iterator[str]:
+    """Yield a sentence for each number that Lightning takes, and then fails or errs with."""
+    if trainer.accumulate_grad_batches < 1:
+        yield (
+            "Expected `trainer.accumulate_grad_batches` to be at least 1; got "
+            f"{trainer.accumulate_grad_batches}."
+        )
     if (trainer.gradient_clip_val or 0) < 0:
         yield (
             f"Expected `trainer.gradient_clip_val` above 0; got {trainer.gradient_clip_val}. "

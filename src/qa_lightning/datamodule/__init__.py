@@ -77,7 +77,7 @@ class QADataModule(LightningDataModule):
         token_types: pass token types (0 question, 1 context); a model with a single type ignores
             them.
         global_attention: which tokens attend globally: ``question`` (with the no-answer token),
-            ``question_only``, ``cls``, or a list of columns of every window, from 0.
+            ``question_only``, ``cls``, or a list of columns of every window, from 0 (``[]``: none).
         alignment: policy for answers that are not where they should be: ``repair``, ``drop``,
             ``no_answer``, ``keep`` or ``strict``.
         alignment_threshold: confidence from which a repaired span is trusted, 0 to 1.
@@ -391,7 +391,7 @@ def data_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         if settings[key] not in allowed:
             known = ", ".join(map(str, allowed))
             yield f"Expected `data.{key}` to be one of {known}; got {settings[key]!r}."
-    yield from global_attention_problems(settings["global_attention"])
+    yield from global_attention_problems(settings["global_attention"], settings["max_length"])
     for key in ("negative_windows", "alignment_threshold"):
         if not 0 <= settings[key] <= 1:
             yield f"Expected `data.{key}` between 0 and 1; got {settings[key]}."

@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from qa_lightning.answerer.checkpoints import (
 from qa_lightning.answerer.loading import SETTINGS_FILE, reader_from_checkpoint, settings_of
 from qa_lightning.errors import InputError
 from qa_lightning.exporting.card import model_card
+from qa_lightning.folders import folder_problems, whole_folder
 
 CARD = "README.md"
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -53,26 +52,12 @@ def export_checkpoint(
             f"{str(source)!r} is neither."
         )
     folder = Path(output).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"Expected `--output` to be a new or an empty folder; {folder} holds something. Name "
-            "another, or remove it."
-        )
+    for problem in folder_problems(folder, "--output"):
+        raise InputError(problem)
     contents = read_checkpoint(file)
     scores = read_scores(contents, scores_file)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            whole = Path(scratch) / "model"
-            _write(contents, scores, whole)
-            if folder.exists():
-                folder.rmdir()
-            shutil.move(whole, folder)
-    except OSError as error:
-        raise InputError(
-            f"Expected `--output` to be a folder that can be written; {folder} cannot: "
-            f"{error.strerror or error}."
-        ) from error
+    with whole_folder(folder, "--output") as scratch:
+        _write(contents, scores, scratch)
     return folder
 
 
@@ -132,7 +117,6 @@ def read_scores(contents: CheckpointContents, scores_file: str | Path | None) ->
 
 def _write(contents: CheckpointContents, scores: Mapping[str, Any], folder: Path) -> None:
     reader = reader_from_checkpoint(contents)
-    folder.mkdir()
     for name, text in contents.tokenizer_files.items():
         (folder / Path(name).name).write_text(text, encoding="utf-8")
     reader.network.save_pretrained(folder)

@@ -8,8 +8,6 @@ original's.
 """
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from transformers import (
 )
 
 from qa_lightning.errors import InputError
+from qa_lightning.folders import folder_problems, whole_folder
 from qa_lightning.longify.conversion import HEAD, longformer_of
 
 __all__ = ["SUPPORTED", "longformer_of", "longify"]
@@ -94,11 +93,7 @@ def _argument_problems(folder: Path, max_length: int, attention_window: int) -> 
         )
     if max_length < 1:
         yield f"Expected `max_length` to be a number of tokens, 1 or more; got {max_length}."
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        yield (
-            f"Expected `output` to be a new or an empty folder; {folder} holds something. Name "
-            "another, or remove it."
-        )
+    yield from folder_problems(folder, "output")
 
 
 def _load(name: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
@@ -188,13 +183,8 @@ def _lengthened(tokenizer: PreTrainedTokenizerBase, max_length: int) -> PreTrain
 def _write(
     longformer: LongformerForQuestionAnswering, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        whole = Path(scratch) / "model"
-        longformer.save_pretrained(whole)
-        tokenizer.save_pretrained(whole)
-        for file in whole.glob("*.safetensors"):
-            file.chmod((whole / "config.json").stat().st_mode)  # they are made for the owner alone
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(whole, folder)
+    with whole_folder(folder, "output") as scratch:
+        longformer.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        for file in scratch.glob("*.safetensors"):
+            file.chmod((scratch / "config.json").stat().st_mode)  # made for the owner alone

@@ -69,7 +69,7 @@ class QAModule(LightningModule):
         config: keys of ``LongformerConfig``, for a network built from scratch; with ``model_type``
             (``bert``, …) those of another kind's config.
         initialization: how a network built from ``config`` starts: ``default`` (transformers')
-            or ``matching`` (see ``qa_lightning.initialization``).
+            or ``matching`` (see ``qa_lightning.initialization``); a checkpoint brings its own.
         attention: ``windowed`` (exact and fast), ``flex`` (the same by ``flex_attention``, for
             GPUs; see ``qa_lightning.attention``) or ``reference`` (transformers' own); for
             Longformers alone, other networks keep their own.
@@ -290,6 +290,11 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             "Expected exactly one of `model.model_name_or_path` (a checkpoint to fine-tune) and "
             f"`model.config` (a network from scratch); got {'both' if both else 'neither'}. "
             + ("Set one of them to null." if both else "Set one of them.")
+        )
+    if settings["config"] is None and settings["initialization"] == "matching":
+        yield (
+            "Expected `model.initialization` default with a checkpoint, which brings its own "
+            "weights; got 'matching'. It is for networks built from `model.config`."
         )
     choices: dict[str, Iterable[str]] = {
         "attention": ATTENTIONS,

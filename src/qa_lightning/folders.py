@@ -1,0 +1,57 @@
+"""Folders that appear whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qa_lightning.errors import InputError
+
+
+def folder_problems(folder: Path, option: str) -> Iterator[str]:
+    """Yield a sentence if a folder to write is there already, with something in it.
+
+    Args:
+        folder: to be written.
+        option: its name for the user.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        yield (
+            f"Expected `{option}` to be a new or an empty folder; {folder} holds something. Name "
+            "another, or remove it."
+        )
+
+
+@contextmanager
+def whole_folder(folder: Path, option: str) -> Iterator[Path]:
+    """Give a scratch folder to fill, and put it in place when the block ends without an error.
+
+    An empty folder that is there stays the same one: it may be where the user stands, or a volume
+    that is mounted, neither of which can be put another in place of.
+
+    Args:
+        folder: does not exist, or is empty.
+        option: its name for the user.
+
+    Raises:
+        InputError: it cannot be written; nothing is left behind.
+    """
+    try:
+        if folder.exists():
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".new.") as scratch:
+                yield Path(scratch)
+                for file in Path(scratch).iterdir():
+                    file.rename(folder / file.name)
+            return
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+            whole = Path(scratch) / "whole"
+            whole.mkdir()
+            yield whole
+            shutil.move(whole, folder)
+    except OSError as error:
+        raise InputError(
+            f"Expected `{option}` to be a folder that can be written; {folder} cannot: "
+            f"{error.strerror or error}. Name another."
+        ) from error
