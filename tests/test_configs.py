@@ -28,7 +28,7 @@ DEMO = CONFIGS / "demo.yaml"
 DEBUG = CONFIGS / "overlays" / "debug.yaml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("configs")]
+pytestmark = [pytest.mark.front_door]
 
 
 def name_of(path: Path) -> str:

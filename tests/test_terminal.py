@@ -135,7 +135,6 @@ def plain(output: str) -> str:
 
 
 @pytest.mark.front_door
-@pytest.mark.xdist_group("front_door")
 def test_a_quiet_run_says_one_line_a_validation(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +151,6 @@ def test_a_quiet_run_says_one_line_a_validation(
 
 
 @pytest.mark.front_door
-@pytest.mark.xdist_group("front_door")
 def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -166,7 +164,6 @@ def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.front_door
-@pytest.mark.xdist_group("front_door")
 def test_the_users_own_bar_is_respected(small: Path) -> None:
     own = ("--trainer.enable_progress_bar", "true", "--trainer.callbacks+=TQDMProgressBar")
     output = run("fit", "--config", small, "--trainer.limit_train_batches", 1, *own)

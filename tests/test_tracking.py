@@ -35,7 +35,7 @@ from running import (
 )
 from wandb_reading import OfflineRun, read_run, run_files
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("tracking")]
+pytestmark = [pytest.mark.front_door]
 
 ROOT = Path(__file__).resolve().parents[1]
 OVERLAY = ROOT / "configs" / "overlays" / "wandb.yaml"

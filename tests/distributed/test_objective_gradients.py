@@ -9,7 +9,7 @@ import torch
 from launching import launch_several
 from running import NETWORK, read_checkpoint, rows_of, run, write_rows, write_yaml
 
-pytestmark = [pytest.mark.two_process, pytest.mark.xdist_group("two_process")]
+pytestmark = [pytest.mark.two_process]
 
 DOCUMENT = ("--model.objective", "document", "--data.windows_per_document", "2")
 WEIGHTED = ("--model.confidence_weighting", "true")

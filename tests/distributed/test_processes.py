@@ -13,7 +13,7 @@ import torch
 from launching import PATH, launch_several
 from running import DEMO, read_checkpoint, read_json, rows_of, write_rows, write_yaml
 
-pytestmark = [pytest.mark.two_process, pytest.mark.xdist_group("two_process")]
+pytestmark = [pytest.mark.two_process]
 
 Settings = dict[str, dict[str, Any]]
 FILES = ("predictions", "nbest_predictions", "null_odds", "scores")

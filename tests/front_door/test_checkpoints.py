@@ -22,7 +22,7 @@ from running import (
     write_yaml,
 )
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 Settings = dict[str, dict[str, Any]]
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

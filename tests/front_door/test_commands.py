@@ -15,7 +15,7 @@ from qa_lightning.cli import main
 from qa_lightning.errors import InputError
 from running import fail, read_yaml, rows_of, run, write_rows, write_yaml
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 Settings = dict[str, dict[str, Any]]
 HEAVY = {"torch", "lightning", "transformers", "datasets", "numpy", "jsonargparse", "evaluate"}

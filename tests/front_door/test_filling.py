@@ -16,7 +16,7 @@ from running import (
     write_yaml,
 )
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 Settings = dict[str, dict[str, Any]]
 

@@ -22,7 +22,7 @@ from running import (
     write_yaml,
 )
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 Settings = dict[str, dict[str, Any]]
 SMALL_GPU = {"precision": "bf16-mixed", "accumulate_grad_batches": 2, "gradient_clip_val": 1.0}

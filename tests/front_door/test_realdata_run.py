@@ -12,7 +12,6 @@ from running import RECORDER, read_json, recorded, run, scored, write_yaml
 pytestmark = [
     pytest.mark.front_door,
     pytest.mark.realdata,
-    pytest.mark.xdist_group("realdata_run"),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from running import fail, run, write_yaml
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 Settings = dict[str, dict[str, Any]]
 

@@ -6,7 +6,7 @@ import pytest
 
 from running import RECORDER, read_checkpoint, read_json, read_yaml, recorded, run
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 CHECKPOINTS = {"checkpoints/best.ckpt", "checkpoints/last.ckpt"}
 ANSWERS = {

@@ -10,7 +10,7 @@ import torch
 
 from running import NETWORK, RECORDER, read_checkpoint, recorded, run, write_model, write_yaml
 
-pytestmark = [pytest.mark.front_door, pytest.mark.xdist_group("front_door")]
+pytestmark = [pytest.mark.front_door]
 
 Settings = dict[str, dict[str, Any]]
 LOG_ALL = ("--trainer.log_every_n_steps", 1)
