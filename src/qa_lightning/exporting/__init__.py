@@ -23,6 +23,7 @@ from qa_lightning.exporting.card import model_card
 CARD = "README.md"
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _EVALUATION = Path("answers") / "val" / "scores.json"
+_SPLIT_OF_STAGE = {"val": "validation", "test": "test"}
 
 
 def export_checkpoint(
@@ -60,11 +61,12 @@ def export_checkpoint(
         )
     contents = read_checkpoint(file)
     scores = read_scores(contents, scores_file)
+    measured_on = _split_of(scores_file)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
             whole = Path(scratch) / "model"
-            _write(contents, scores, whole)
+            _write(contents, scores, measured_on, whole)
             if folder.exists():
                 folder.rmdir()
             shutil.move(whole, folder)
@@ -120,7 +122,7 @@ def read_scores(contents: CheckpointContents, scores_file: str | Path | None) ->
             raise InputError(
                 f"Expected a `scores.json` at {path}; it could not be read: {error}"
             ) from error
-    in_run = contents.path.resolve().parents[1] / _EVALUATION
+    in_run = contents.path.resolve().parent.parent / _EVALUATION
     if in_run.is_file():
         scores = dict(json.loads(in_run.read_text(encoding="utf-8")))
         if scores.get("global_step") == contents.global_step:
@@ -130,7 +132,16 @@ def read_scores(contents: CheckpointContents, scores_file: str | Path | None) ->
     return {contents.monitor.rpartition("/")[2]: contents.best_score}
 
 
-def _write(contents: CheckpointContents, scores: Mapping[str, Any], folder: Path) -> None:
+def _split_of(scores_file: str | Path | None) -> str | None:
+    """Return the split that scores are of, by the folder they lie in; None: nobody knows."""
+    if scores_file is None:
+        return "validation"
+    return _SPLIT_OF_STAGE.get(Path(scores_file).resolve().parent.name)
+
+
+def _write(
+    contents: CheckpointContents, scores: Mapping[str, Any], measured_on: str | None, folder: Path
+) -> None:
     reader = reader_from_checkpoint(contents)
     folder.mkdir()
     for name, text in contents.tokenizer_files.items():
@@ -138,7 +149,8 @@ def _write(contents: CheckpointContents, scores: Mapping[str, Any], folder: Path
     reader.network.save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod((folder / "config.json").stat().st_mode)  # they are made for the owner alone
-    settings = settings_of(reader) | {"format": 1, "scores": _finite(scores)}
+    scored = {"measured_on": measured_on, "scores": _finite(scores)}
+    settings = settings_of(reader) | {"format": 1} | scored
     text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
     (folder / CARD).write_text(model_card(contents, settings), encoding="utf-8")
