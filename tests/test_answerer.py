@@ -198,7 +198,8 @@ def test_mistakes_are_told(answerer: QuestionAnswerer, tmp_path: Path) -> None:
         (tmp_path / "absent.ckpt", "no such file"),
         (broken, "that file is none"),
         (tmp_path / "nowhere", "found nothing there"),
-        (tmp_path / "empty", "could not be loaded"),
+        (tmp_path / "empty", "neither `checkpoints/best.ckpt` .* nor `config.json`"),
+        ("runs/of-somebody-else", "is no folder here, and as a Hub id it could not be loaded"),
     ):
         with pytest.raises(InputError, match=message):
             QuestionAnswerer.from_checkpoint(source)

@@ -36,6 +36,11 @@ CONFIGS: dict[str, tuple[str, PreTrainedConfig]] = {
         "roberta",
         RobertaConfig(**SMALL, max_position_embeddings=66, type_vocab_size=1, pad_token_id=1),
     ),
+    # Its tokenizer gives no token types, so that it has seen one of its two alone.
+    "roberta of two types": (
+        "roberta",
+        RobertaConfig(**SMALL, max_position_embeddings=66, type_vocab_size=2, pad_token_id=1),
+    ),
     "xlnet": ("xlnet", XLNetConfig(d_model=16, n_layer=1, n_head=2, d_inner=16)),
 }
 
@@ -76,13 +81,14 @@ def test_a_model_without_a_trained_head_is_refused(tmp_path: Path) -> None:
         QuestionAnswerer.from_checkpoint(write(tmp_path, "bert", head=False))
 
 
-def test_token_types_reach_models_that_know_them(tmp_path: Path) -> None:
-    answerer = QuestionAnswerer.from_checkpoint(write(tmp_path, "bert"), device="cpu")
+@pytest.mark.parametrize(("name", "known"), [("bert", True), ("roberta of two types", False)])
+def test_token_types_reach_models_that_know_them(name: str, known: bool, tmp_path: Path) -> None:
+    answerer = QuestionAnswerer.from_checkpoint(write(tmp_path, name), device="cpu")
     network, tokenizer = answerer.reader.network, answerer.reader.tokenizer
     encoding = tokenizer(
         "Quem?", "Vasco da Gama partiu", return_tensors="pt", return_token_type_ids=True
     )
-    assert encoding["token_type_ids"].any()
+    assert bool(encoding["token_type_ids"].any()) is known
     with torch.no_grad():
         outputs = network(**encoding)
     (best,) = answerer.answer("Quem?", "Vasco da Gama partiu")

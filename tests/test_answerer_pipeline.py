@@ -1,9 +1,11 @@
 """The drop-in for transformers' removed question-answering pipeline."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from torch.utils.data import Dataset, IterableDataset
 
 import running
 from answerer_support import write_checkpoint
@@ -53,6 +55,30 @@ def test_all_ways_to_ask_give_the_same(pipeline: QuestionAnsweringPipeline) -> N
         assert [(r["start"], r["end"]) for r in results] == [
             (expected["start"], expected["end"])
         ] * 2
+
+
+class Rows(Dataset[dict[str, str]]):
+    """As the data sets that the pipeline was given: a length and rows, and nothing that ends."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, row: int) -> dict[str, str]:
+        return {"question": QUESTION, "context": CONTEXT}
+
+
+class Stream(IterableDataset[dict[str, str]]):
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        return iter([Rows()[0], Rows()[1]])
+
+
+@pytest.mark.parametrize("dataset", [Rows(), Stream()])
+def test_a_torch_data_set_gives_an_iterator(
+    pipeline: QuestionAnsweringPipeline, dataset: Dataset[dict[str, str]]
+) -> None:
+    results = pipeline(dataset)
+    assert isinstance(results, Iterator)
+    assert [r["answer"] for r in results] == [pipeline(QUESTION, CONTEXT)["answer"]] * 2
 
 
 def test_top_k_gives_a_list(pipeline: QuestionAnsweringPipeline) -> None:

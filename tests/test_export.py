@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from transformers import AutoTokenizer, LongformerForQuestionAnswering
 from answerer_support import MAX_LENGTH, small_network, write_checkpoint
 from qa_lightning import exporting
 from qa_lightning.answerer import QuestionAnswerer
+from qa_lightning.answerer.checkpoints import read_checkpoint
+from qa_lightning.answerer.loading import reader_from_checkpoint, settings_of
 from qa_lightning.cli import export as command
 from qa_lightning.errors import InputError
 from qa_lightning.exporting import export_checkpoint
-from qa_lightning.exporting.card import dataset_name
+from qa_lightning.exporting.card import dataset_name, model_card
 from running import rows_of
 
 ROW = rows_of(1)[0]
@@ -113,8 +116,43 @@ def test_scores_of_another_checkpoint_do_not_reach_the_card(
     card = (folder / "README.md").read_text("utf-8")
     assert "61.5" in card
     assert "55.5" not in card
+    assert "Measured on the validation split." in card
     named = export_checkpoint(path, tmp_path / "named", scores_file=scores)
     assert "55.5" in (named / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [("val", "the validation split"), ("test", "the test split"), ("elsewhere", None)],
+)
+def test_the_card_says_what_scores_of_a_file_are_of(
+    stage: str, told: str | None, run_folder: Path, tmp_path: Path
+) -> None:
+    scores = tmp_path / stage / "scores.json"
+    scores.parent.mkdir()
+    scores.write_text(json.dumps(SCORES))
+    folder = export_checkpoint(run_folder, tmp_path / "model", scores_file=scores)
+    found = re.findall(r"Measured on (.*)\.", (folder / "README.md").read_text("utf-8"))
+    assert found == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("data", "listed"),
+    [
+        ({"dataset": "eraldoluis/faquad"}, ["eraldoluis/faquad"]),
+        ({"dataset": "demo"}, None),
+        ({"dataset": "/home/somebody/data"}, None),
+        ({"dataset": "demo", "data_files": {"train": "a.json"}}, None),
+    ],
+)
+def test_only_a_data_set_of_the_hub_is_linked(
+    data: dict[str, Any], listed: list[str] | None, run_folder: Path
+) -> None:
+    contents = replace(read_checkpoint(run_folder / "checkpoints" / "best.ckpt"), data=data)
+    reader = reader_from_checkpoint(contents)
+    settings = settings_of(reader) | {"scores": SCORES, "measured_on": "validation"}
+    front = yaml.safe_load(model_card(contents, settings).split("---")[1])
+    assert front.get("datasets") == listed
 
 
 @pytest.mark.parametrize(

@@ -148,15 +148,24 @@ def test_a_partial_pass_keeps_its_parts(tmp_path: Path, expected: list[dict[str,
     check(list(read_answers(tmp_path / "answers.jsonl")), expected)
 
 
-@pytest.mark.parametrize("change", ["weights", "questions", "n_best"])
+@pytest.mark.parametrize("change", ["weights", "questions", "n_best", "file_format"])
 def test_parts_of_another_run_are_refused(change: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="killed"):
         predict(Questions(ROWS), PredictionWriter(output_dir=str(tmp_path)), Stop(after=6))
     rows = ROWS[:60] if change == "questions" else ROWS
-    writer = PredictionWriter(output_dir=str(tmp_path), n_best=3 if change == "n_best" else 1)
+    keys: dict[str, Any] = {"n_best": {"n_best": 3}, "file_format": {"file_format": "parquet"}}
+    writer = PredictionWriter(output_dir=str(tmp_path), **keys.get(change, {}))
     with pytest.raises(InputError, match=change):
         predict(Questions(rows), writer, seed=int(change == "weights"))
     assert list((tmp_path / "parts").glob("part-*"))
+
+
+def test_what_a_kill_while_merging_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".answers.jsonl.123").write_text("half")
+    (tmp_path / ".parts.123").mkdir()
+    (tmp_path / ".parts.123" / "part-00000000.jsonl").write_text("merged")
+    predict(Questions(ROWS[:2]), PredictionWriter(output_dir=str(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
 
 
 def test_all_questions_are_finished_already(tmp_path: Path) -> None:

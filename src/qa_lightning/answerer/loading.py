@@ -128,6 +128,11 @@ def load_reader(
         if not folder.is_dir():
             raise InputError(f"Expected a checkpoint or a folder at {folder}; found nothing there.")
         name = str(folder)
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise InputError(
+            f"Expected a checkpoint or a model in {name}; it holds neither `checkpoints/best.ckpt` "
+            "(what `lightning fit` writes) nor `config.json` (what transformers writes)."
+        )
     return _load_pretrained(name, revision, dtype)
 
 
@@ -183,9 +188,10 @@ def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Rea
         )
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
     except (OSError, ValueError) as error:
+        found = "" if Path(name).is_dir() else " is no folder here, and as a Hub id it"
         raise InputError(
             "Expected a checkpoint, a folder with a question-answering model, or such a model's "
-            f"Hub id; {name!r} could not be loaded: {str(error).splitlines()[0]}"
+            f"Hub id; {name!r}{found} could not be loaded: {str(error).splitlines()[0]}"
         ) from error
     untrained = sorted(key for key in report["missing_keys"] if not key.endswith("position_ids"))
     if untrained:
@@ -237,4 +243,13 @@ def _default_windows(
         "max_length": length,
         "doc_stride": min(128, length // 3),
         "max_question_length": min(64, length // 3),
+        "token_types": _tells_texts_apart(tokenizer),
     }
+
+
+def _tells_texts_apart(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether a tokenizer's own pairs have token types; the network was trained with those.
+
+    The network's config does not tell: a RoBERTa of two types may have seen one alone.
+    """
+    return any(tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"])

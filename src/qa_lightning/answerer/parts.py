@@ -120,12 +120,20 @@ class PartFolder:
 
     def merge(self, plan: BlockPlan) -> Path:
         """Make one file of all parts, in the order of the input, and remove them."""
+        self._remove_leftovers()
         parts = [self.part(block) for block in range(plan.count)]
         merger = _merge_parquet if self._format == "parquet" else _merge_lines
         self._write(self.merged, lambda file: merger(file, parts))
         # Away at once: parts without a manifest could be taken for those of the next run.
         shutil.rmtree(self._parts.rename(self.folder / f".parts.{os.getpid()}"))
         return self.merged
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a process that was killed while it merged left behind."""
+        for path in self.folder.glob(f".{self.merged.name}.*"):
+            path.unlink()
+        for path in self.folder.glob(".parts.*"):
+            shutil.rmtree(path)
 
     def _write_manifest(self, text: str) -> None:
         try:

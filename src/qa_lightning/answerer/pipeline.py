@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from torch.utils.data import Dataset
+
 from qa_lightning.answerer.answering import QuestionAnswerer
 from qa_lightning.answerer.records import Answers
 from qa_lightning.errors import InputError
@@ -73,7 +75,8 @@ class QuestionAnsweringPipeline:
 
         Args:
             *inputs: a dict with ``question`` and ``context``, several of them, a list of them, a
-                generator of them (then a generator is returned), or a question and a context.
+                generator or a torch data set of them (then an iterator is returned), or a
+                question and a context.
             question: one or several, in place of ``inputs``.
             context: one, or one for each question.
             top_k: answers wanted of each question.
@@ -125,6 +128,8 @@ def _rows(
     given = inputs[0] if len(inputs) == 1 else list(inputs)
     if isinstance(given, Iterator):
         return given
+    if isinstance(given, Dataset):
+        return _each(given)
     if isinstance(given, Mapping):
         return _paired(given.get("question"), given.get("context"))
     if isinstance(given, Iterable) and not isinstance(given, str):
@@ -132,6 +137,13 @@ def _rows(
     raise InputError(
         f"Expected `question` and `context`, or dicts that hold them; got {type(given).__name__}."
     )
+
+
+def _each(dataset: Dataset[Any]) -> Iterator[Any]:
+    """Yield the rows of a torch data set; those with a length need not iterate."""
+    if isinstance(dataset, Iterable):
+        return iter(dataset)
+    return map(dataset.__getitem__, range(len(dataset)))  # type: ignore[arg-type]
 
 
 def _paired(question: str | Sequence[str] | None, context: str | Sequence[str] | None) -> list[Any]:

@@ -101,6 +101,7 @@ class PredictionWriter(Callback):
             "weights": weights_fingerprint(pl_module),
             "decision": asdict(self._decision),
             "n_best": self.n_best,
+            "file_format": self.file_format,
         }
         self._parts.begin(identity, write=trainer.is_global_zero)
         self._progress = _ProgressReport(trainer, self._plan)

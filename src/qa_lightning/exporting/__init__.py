@@ -22,6 +22,7 @@ from qa_lightning.folders import folder_problems, whole_folder
 CARD = "README.md"
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _EVALUATION = Path("answers") / "val" / "scores.json"
+_SPLIT_OF_STAGE = {"val": "validation", "test": "test"}
 
 
 def export_checkpoint(
@@ -57,7 +58,7 @@ def export_checkpoint(
     contents = read_checkpoint(file)
     scores = read_scores(contents, scores_file)
     with whole_folder(folder, "--output") as scratch:
-        _write(contents, scores, scratch)
+        _write(contents, scores, _split_of(scores_file), scratch)
     return folder
 
 
@@ -105,7 +106,7 @@ def read_scores(contents: CheckpointContents, scores_file: str | Path | None) ->
             raise InputError(
                 f"Expected a `scores.json` at {path}; it could not be read: {error}"
             ) from error
-    in_run = contents.path.resolve().parents[1] / _EVALUATION
+    in_run = contents.path.resolve().parent.parent / _EVALUATION
     if in_run.is_file():
         scores = dict(json.loads(in_run.read_text(encoding="utf-8")))
         if scores.get("global_step") == contents.global_step:
@@ -115,14 +116,24 @@ def read_scores(contents: CheckpointContents, scores_file: str | Path | None) ->
     return {contents.monitor.rpartition("/")[2]: contents.best_score}
 
 
-def _write(contents: CheckpointContents, scores: Mapping[str, Any], folder: Path) -> None:
+def _split_of(scores_file: str | Path | None) -> str | None:
+    """Return the split that scores are of, by the folder they lie in; None: nobody knows."""
+    if scores_file is None:
+        return "validation"
+    return _SPLIT_OF_STAGE.get(Path(scores_file).resolve().parent.name)
+
+
+def _write(
+    contents: CheckpointContents, scores: Mapping[str, Any], measured_on: str | None, folder: Path
+) -> None:
     reader = reader_from_checkpoint(contents)
     for name, text in contents.tokenizer_files.items():
         (folder / Path(name).name).write_text(text, encoding="utf-8")
     reader.network.save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod((folder / "config.json").stat().st_mode)  # they are made for the owner alone
-    settings = settings_of(reader) | {"format": 1, "scores": _finite(scores)}
+    scored = {"measured_on": measured_on, "scores": _finite(scores)}
+    settings = settings_of(reader) | {"format": 1} | scored
     text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
     (folder / CARD).write_text(model_card(contents, settings), encoding="utf-8")

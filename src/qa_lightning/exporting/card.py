@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from qa_lightning.answerer.checkpoints import CheckpointContents
 
+_GENERATED = "demo"  # a data set of this package
 _SHOWN_SCORES = ("exact_match", "f1")
 _DATA_KEYS = (
     "dataset",
@@ -48,7 +49,7 @@ def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str
         f"A network of type `{model_type}` that answers a question with a span of the document, "
         "word for word. Trained with qa_lightning.",
         "## Scores",
-        "\n".join(_score_lines(settings["scores"])),
+        "\n".join(_score_lines(settings["scores"], settings["measured_on"])),
         "## How to use it",
         _usage(settings, longformer=model_type == "longformer"),
         "## How it answers",
@@ -86,7 +87,7 @@ def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> Mode
         library_name="transformers",
         pipeline_tag="question-answering",
         tags=[model_type, "extractive-question-answering", "qa_lightning"],
-        datasets=[dataset] if contents.data.get("data_files") is None else None,
+        datasets=[dataset] if _is_on_hub(contents.data) else None,
         metrics=list(_SHOWN_SCORES),
         eval_results=results or None,
     )
@@ -99,13 +100,17 @@ def dataset_name(data: Mapping[str, Any]) -> str:
     return Path(str(data.get("dataset") or "unknown")).name if _is_path(data) else data["dataset"]
 
 
+def _is_on_hub(data: Mapping[str, Any]) -> bool:
+    return not data.get("data_files") and not _is_path(data) and data["dataset"] != _GENERATED
+
+
 def _is_path(data: Mapping[str, Any]) -> bool:
     # A Hub id has at most one slash.
     name = str(data.get("dataset") or "")
     return not name or name.startswith(("/", ".", "~")) or name.count("/") > 1
 
 
-def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
+def _score_lines(scores: Mapping[str, Any], measured_on: str | None) -> Iterator[str]:
     numbers = {
         name: value
         for name, value in scores.items()
@@ -123,9 +128,10 @@ def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
         rows.append((f"`{name}`", f"{value:.6g}", interval))
     yield _table("score", "value", "95 % interval", rows)
     yield ""
+    split = f" Measured on the {measured_on} split." if measured_on else ""
     yield (
-        "Exact match and F1 follow the official SQuAD rules, 0 to 100; a suffix names other rules. "
-        "Measured on the validation split."
+        "Exact match and F1 follow the official SQuAD rules, 0 to 100; a suffix names other rules."
+        + split
     )
 
 
@@ -184,8 +190,8 @@ def _decision_lines(settings: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "`null_score_threshold` is that of the null odds above which no answer is given (only with "
-        "`no_answer`); `temperature` calibrates the confidences. Both were chosen on the "
-        "validation split."
+        "`no_answer`); `temperature` calibrates the confidences. What the training did not set was "
+        "chosen on the validation split."
     )
 
 
