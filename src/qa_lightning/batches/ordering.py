@@ -55,8 +55,11 @@ class _GlobalBatchSampler(DistributedSampler[Any]):
 class LengthGroupedSampler(_GlobalBatchSampler):
     """Draw training windows at random in batches of like length, for one and many ranks.
 
-    The order is transformers' (``get_length_grouped_indices``), seeded by seed and epoch
-    (``set_epoch``) and grouped by the batch of all ranks together.
+    The batches are transformers' (``get_length_grouped_indices``), seeded by seed and epoch
+    (``set_epoch``) and grouped by the batch of all ranks together, but served in an order of their
+    own: transformers' runs from the longest to the shortest over and over, and so ends each epoch,
+    at the lowest rates, with short windows alone. (Short windows have an answer more often.) The
+    batch with the longest window stays first, so that memory runs out at once or never.
 
     Args:
         lengths: tokens of each window.
@@ -68,10 +71,16 @@ class LengthGroupedSampler(_GlobalBatchSampler):
 
     def order(self) -> list[int]:
         """Return this epoch's order, the same on every rank."""
-        order: list[int] = get_length_grouped_indices(  # type: ignore[no-untyped-call]
-            self.lengths, self.batch_size * self.num_replicas, generator=self.generator()
+        generator, size = self.generator(), self.batch_size * self.num_replicas
+        grouped: list[int] = get_length_grouped_indices(  # type: ignore[no-untyped-call]
+            self.lengths, size, generator=generator
         )
-        return order
+        whole = len(grouped) // size
+        later = 1 + torch.randperm(max(whole - 1, 0), generator=generator)
+        order = grouped[:size]
+        for batch in later.tolist():
+            order += grouped[batch * size : (batch + 1) * size]
+        return order + grouped[max(whole, 1) * size :]  # what fills no batch stays the last
 
     def generator(self) -> torch.Generator:
         """Return a generator of random numbers that seed and epoch decide."""
