@@ -143,7 +143,9 @@ class Run:
     folder: Path
 
 
-def fit_with_project(run: Run, *, language: str, alignment: str) -> Row:
+def fit_with_project(
+    run: Run, *, language: str, alignment: str, group_by_length: bool = True
+) -> Row:
     """Train with `lightning fit`; answer the held-out questions after the last epoch."""
     recipe = run.recipe
     config = {
@@ -155,6 +157,7 @@ def fit_with_project(run: Run, *, language: str, alignment: str) -> Row:
             "max_length": recipe.max_length,
             "doc_stride": recipe.doc_stride,
             "batch_size": recipe.batch_size,
+            "group_by_length": group_by_length,
             "cache_dir": str(run.folder.parent / "cache"),
         },
         "model": {
