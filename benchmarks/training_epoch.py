@@ -38,7 +38,8 @@ from transformers import AutoTokenizer, LongformerConfig, LongformerForQuestionA
 
 from _timing import again_keeping_memory, allocator, keeps_memory, print_table
 from preparation import DATA, Notebook
-from qa_lightning import QADataModule, QAModule, objectives
+from qa_lightning import QADataModule, QAModule
+from qa_lightning.objectives import windows as window_objectives
 
 LEARNING_RATE = 1e-6
 STEPS = 20  # of the loss curve
@@ -213,7 +214,9 @@ def compare_curves(data: Path, tokenizer: Any, folder: Path) -> None:
         loader.dataset, batch_size=2, collate_fn=loader.collate_fn
     )
     module = QAModule(str(model), learning_rate=rate, weight_decay=0.01)
-    with mock.patch.object(objectives, "mask_padding", lambda logits_bl, _: logits_bl.float()):
+    with mock.patch.object(
+        window_objectives, "mask_padding", lambda logits_bl, _: logits_bl.float()
+    ):
         our_trainer(folder, losses, max_steps=STEPS).fit(module, train_dataloaders=in_order)
     pairs = list(zip(theirs.losses, losses.values, strict=True))
     largest = max(abs(a - b) for a, b in pairs)
