@@ -48,7 +48,11 @@ def read_examples(path: Path) -> datasets.Dataset:
                         "context": paragraph["context"],
                         "question": question["question"],
                         "answers": {"text": texts, "answer_start": starts},
-                        "spans": {"start_char": starts, "end_char": ends},
+                        "spans": {
+                            "start_char": starts,
+                            "end_char": ends,
+                            "confidence": [1.0] * len(starts),
+                        },
                     }
                 )
     return datasets.Dataset.from_list(rows)
