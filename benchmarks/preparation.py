@@ -52,6 +52,7 @@ def read_examples(path: Path) -> datasets.Dataset:
                             "start_char": starts,
                             "end_char": ends,
                             "confidence": [1.0] * len(starts),
+                            "status": ["exact"] * len(starts),
                         },
                     }
                 )
