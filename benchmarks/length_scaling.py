@@ -63,7 +63,7 @@ def in_own_process(length: int, repeats: int) -> dict[str, float]:
 
 def measure(quick: bool) -> None:
     lengths = LENGTHS[:3] if quick else LENGTHS
-    results = [in_own_process(length, repeats=2 if quick else 3) for length in lengths]
+    results = [in_own_process(length, repeats=2) for length in lengths]
     rows = [
         (
             f"{length:,}",

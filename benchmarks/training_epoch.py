@@ -43,7 +43,7 @@ from qa_lightning.objectives import windows as window_objectives
 
 LEARNING_RATE = 1e-6
 STEPS = 20  # of the loss curve
-QUESTIONS_KEEPING_MEMORY = 40
+QUESTIONS_KEEPING_MEMORY = 20
 
 
 def write_data(folder: Path, source: Path, questions: int) -> Path:
