@@ -106,7 +106,7 @@ def measure(quick: bool) -> None:
     print_table(
         f"Training step, {allocator()}",
         ("batch", "dropout", "reference ms", "ours ms", "ratio"),
-        [compare(case, repeats=20 if case.width == 64 else 3) for case in cases],
+        [compare(case, repeats=20 if case.width == 64 else 2) for case in cases],
     )
 
 
