@@ -39,10 +39,12 @@ class Recipe:
     attention_window: int = 64
 
 
-def add_options(parser: argparse.ArgumentParser, recipe: Recipe, name: str) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, recipe: Recipe, name: str, *, seeds: Sequence[int] = (0, 1, 2)
+) -> None:
     """Add the options of both proofs; the recipe holds the defaults."""
     parser.add_argument("--model", help=f"folder or Hub id; default: the package {PACKAGE}")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(seeds))
     parser.add_argument("--processes", type=int, default=2, help="runs side by side")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / name, help="kept, to go on")
     parser.add_argument("--output", type=Path, help="a Markdown file for the result")
@@ -143,9 +145,7 @@ class Run:
     folder: Path
 
 
-def fit_with_project(
-    run: Run, *, language: str, alignment: str, group_by_length: bool = True
-) -> Row:
+def fit_with_project(run: Run, *, language: str, alignment: str) -> Row:
     """Train with `lightning fit`; answer the held-out questions after the last epoch."""
     recipe = run.recipe
     config = {
@@ -157,7 +157,6 @@ def fit_with_project(
             "max_length": recipe.max_length,
             "doc_stride": recipe.doc_stride,
             "batch_size": recipe.batch_size,
-            "group_by_length": group_by_length,
             "cache_dir": str(run.folder.parent / "cache"),
         },
         "model": {
