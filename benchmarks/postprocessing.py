@@ -42,7 +42,7 @@ class Case(NamedTuple):
     classic_windows: int
 
 
-CASES = (Case(10_000, 384, 128, 600), Case(1_000, 4_096, 16, 60))
+CASES = (Case(10_000, 384, 256, 600), Case(1_000, 4_096, 32, 60))
 
 
 def make_examples(case: Case) -> tuple[datasets.Dataset, np.ndarray]:
@@ -190,7 +190,7 @@ def ours(
         n_best=N_BEST,
         window_scoring="raw",
     )
-    return {answer.id: answer.text for answer in answers}
+    return answers.predictions()
 
 
 def speed(case: Case, rounds: int) -> None:
@@ -217,7 +217,7 @@ def speed(case: Case, rounds: int) -> None:
         f"classic {1e6 * statistics.median(times['classic']):,.0f} us a window "
         f"(on {case.classic_windows} of them), "
         f"ours {1e6 * statistics.median(times['ours']):,.0f} us; "
-        f"{statistics.median(ratios):.0f} times faster ({min(ratios):.0f} to {max(ratios):.0f}); "
+        f"{statistics.median(ratios):.3g} times faster ({min(ratios):.3g} to {max(ratios):.3g}); "
         f"{equal} of {len(theirs)} answers equal (the classic search misses some)"
     )
 

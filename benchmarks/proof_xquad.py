@@ -101,7 +101,7 @@ def prepare(options: argparse.Namespace) -> tuple[list[Run], list[Row]]:
             seed=seed,
             model=models[seed],
             recipe=recipe,
-            folder=options.work / f"{way.replace(', ', '-').replace(' ', '-')}-{seed}",
+            folder=options.work / f"{way.removesuffix('.py')}-{seed}",
             **files,
         )
         for way, seed in alternating(options.seeds, WAYS)

@@ -7,6 +7,7 @@ import datasets
 import numpy as np
 import pytest
 
+from qa_lightning import answers as answers_module
 from qa_lightning.answers import WINDOW_SCORINGS, Answer, complete_examples, select_answers
 from qa_lightning.candidates import WindowCandidates
 from qa_lightning.errors import InputError
@@ -86,7 +87,10 @@ def random_case(seed):
 
 @pytest.mark.parametrize("scoring", WINDOW_SCORINGS)
 @pytest.mark.parametrize("no_answer", [False, True])
-def test_equals_the_slow_implementation(scoring, no_answer):
+@pytest.mark.parametrize("contexts_are", ["short", "long"])
+def test_equals_the_slow_implementation(scoring, no_answer, contexts_are, monkeypatch):
+    # Blanks are looked for in the contexts or in the spans' texts, whichever costs less.
+    monkeypatch.setattr(answers_module, "_CHARS_A_SPAN", 200 if contexts_are == "short" else 0)
     for seed in range(5):
         windows, example_index_w, contexts = random_case(seed)
         expected = slow(windows, example_index_w, contexts, 7, scoring, 0.5, 1.7, no_answer)
@@ -120,6 +124,56 @@ def test_many_examples_come_block_by_block():
     order = np.random.default_rng(0).permutation(1_000)
     answers = select_answers(windows, example_index_w=order, examples=examples_of(*contexts))
     assert [answer.text for answer in answers] == [f"{row:04d}" for row in range(1_000)]
+
+
+@pytest.mark.parametrize(("examples_at_once", "chars_at_once"), [(7, 10**6), (1_000, 100)])
+def test_the_size_of_a_block_changes_nothing(examples_at_once, chars_at_once, monkeypatch):
+    windows, example_index_w, contexts = random_case(3)
+    examples = examples_of(*contexts)
+    whole = select_answers(windows, example_index_w=example_index_w, examples=examples, n_best=4)
+    expected = list(whole)
+    monkeypatch.setattr(answers_module, "_EXAMPLES_AT_ONCE", examples_at_once)
+    monkeypatch.setattr(answers_module, "_CHARS_AT_ONCE", chars_at_once)
+    monkeypatch.setattr(answers_module, "_FIRST_EXAMPLES", 3)
+    parts = select_answers(windows, example_index_w=example_index_w, examples=examples, n_best=4)
+    assert list(parts) == expected
+    assert parts == whole
+
+
+def test_answers_are_a_sequence_whose_records_are_made_when_asked_for(monkeypatch):
+    monkeypatch.setattr(answers_module, "_FIRST_EXAMPLES", 3)
+    windows, example_index_w, contexts = random_case(1)
+    answers = select_answers(
+        windows,
+        example_index_w=example_index_w,
+        examples=examples_of(*contexts),
+        example_indices=[*range(30, 40), 5, 2],
+        no_answer=True,
+    )
+    records = list(answers)
+    assert len(answers) == len(records) == 12
+    assert [record.example_index for record in records] == [*range(30, 40), 5, 2]
+    assert [answers[place] for place in range(-12, 12)] == records + records
+    assert answers[2:9:3] == records[2:9:3]
+    assert answers[::-1] == records[::-1]
+    assert answers.predictions() == {record.id: record.text for record in records}
+    assert "" in answers.predictions().values()
+    for place in (12, -13):
+        with pytest.raises(IndexError):
+            answers[place]
+    for record in records[::-1]:  # the last block's texts are not those asked for first
+        for answer in record.answers[::-1]:
+            assert (
+                answer.text == contexts[record.example_index][answer.start_char : answer.end_char]
+            )
+        for place in (len(record.answers), -len(record.answers) - 1):
+            with pytest.raises(IndexError):
+                record.answers[place]
+        assert record.answers[-1:] == tuple(record.answers)[-1:]
+    none = select_answers(
+        windows, example_index_w=example_index_w, examples=examples_of(), example_indices=[]
+    )
+    assert (len(none), list(none), none.predictions()) == (0, [], {})
 
 
 def test_a_span_that_two_windows_saw_counts_once_with_its_best_score():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from qa_lightning.candidates import (
     BestSpans,
     TokenCandidates,
+    band,
     best_spans,
     top_k_spans,
     window_candidates,
@@ -96,6 +97,20 @@ def test_equals_brute_force_ties_included(search):
         expected = brute_force(start[row], end[row], mask[row], n_best, max_answer_length)
         assert found(spans, row) == expected
         assert found(on_device, row) == expected
+
+
+@pytest.mark.parametrize("key_bits", [31, 0])
+@pytest.mark.parametrize("values", [1, 2, 5, 1_000])
+def test_equal_scores_of_long_windows_come_by_their_places(values, key_bits, monkeypatch):
+    # An untrained network's: whole windows of equal scores. And a batch too large for one number.
+    monkeypatch.setattr(band, "_KEY_BITS", key_bits)
+    generator = torch.Generator().manual_seed(values)
+    start, end = torch.randint(-values, values, (2, 4, 300), generator=generator) / 4
+    context = torch.rand(4, 300, generator=generator) < torch.tensor([[1.0], [0.7], [0.05], [0.0]])
+    spans = best_spans(start, end, context, n_best=6, max_answer_length=9)
+    for row in range(4):
+        whole = (start[row].tolist(), end[row].tolist(), context[row].tolist())
+        assert found(spans, row) == brute_force(*whole, 6, 9)
 
 
 def test_long_window_equals_brute_force():

@@ -4,7 +4,6 @@ Axes: ``w`` windows, ``f`` features of the data set, ``e`` examples, ``a`` answe
 ``c`` all candidates of a block of examples.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,7 +24,14 @@ from qa_lightning.answers.merging import (
     score_windows,
     trim,
 )
-from qa_lightning.answers.records import Answer, AnswerColumns, AnswerList, QuestionAnswers
+from qa_lightning.answers.records import (
+    Answer,
+    AnswerBlock,
+    AnswerColumns,
+    AnsweredQuestions,
+    QuestionAnswers,
+    SpanTexts,
+)
 from qa_lightning.candidates import WindowCandidates
 from qa_lightning.errors import InputError
 
@@ -33,13 +39,16 @@ __all__ = [
     "DEFAULT_WINDOW_SCORING",
     "WINDOW_SCORINGS",
     "Answer",
+    "AnsweredQuestions",
     "QuestionAnswers",
     "complete_examples",
     "select_answers",
 ]
 
 DEFAULT_WINDOW_SCORING = "relative"
-_EXAMPLES_AT_ONCE = 256  # bounds the contexts held: 17 MB for documents of 16,000 characters
+_FIRST_EXAMPLES, _EXAMPLES_AT_ONCE = 64, 1_024
+_CHARS_AT_ONCE = 8_000_000  # of the contexts that are held, about; up to four bytes each
+_CHARS_A_SPAN = 200  # a text is cut and stripped in the time in which these are copied
 
 Rows = Sequence[int] | npt.NDArray[np.integer[Any]]
 
@@ -63,7 +72,7 @@ def select_answers(
     null_score_threshold: float | None = None,
     temperature: float = 1.0,
     no_answer: bool = False,
-) -> list[QuestionAnswers]:
+) -> AnsweredQuestions:
     """Merge the windows of each question into its n-best answers and decide.
 
     Spans are trimmed of blanks and merged by their characters: a span that several windows saw
@@ -89,7 +98,8 @@ def select_answers(
             always, and the threshold has no effect.
 
     Returns:
-        One record for each row of ``example_indices``, in that order.
+        One record for each row of ``example_indices``, in that order: a sequence that makes its
+        records when they are asked for, as often as they are.
 
     Raises:
         InputError: an unknown scoring, or a number out of its range.
@@ -103,19 +113,32 @@ def select_answers(
     score_wn, null_w = score_windows(windows, window_scoring)
     order_w = np.argsort(np.asarray(example_index_w, np.int64), kind="stable")
     sorted_w = np.asarray(example_index_w, np.int64)[order_w]
-    rows = np.unique(sorted_w) if example_indices is None else np.asarray(example_indices, np.int64)
+    if example_indices is None:
+        rows = sorted_w[np.append(True, np.diff(sorted_w) > 0)[: len(sorted_w)]]
+    else:
+        rows = np.asarray(example_indices, np.int64)
     columns = examples.select_columns(["id", "context"]).with_format(None)
-    result: list[QuestionAnswers] = []
-    for block in range(0, len(rows), _EXAMPLES_AT_ONCE):
-        row_e = rows[block : block + _EXAMPLES_AT_ONCE]
-        rows_e = columns[_as_slice(row_e)]
+    cutter = SpanTexts(columns)
+    result: list[AnswerBlock] = []
+    for row_e, chosen, rows_e in _blocks(rows, columns):
         which_w, example_w = _windows_of(row_e, sorted_w)
         which_w = order_w[which_w]
         spans = _spans(windows, score_wn, which_w, example_w)
-        spans, texts = _best_texts(spans, rows_e["context"], n_best)
+        spans = _best_spans(spans, rows_e["context"], n_best)
+        first_e = np.searchsorted(spans.example_c, np.arange(len(row_e) + 1))
         null_e = minima(null_w[which_w], example_w, len(row_e))
-        result.extend(_records(spans, texts, null_e, row_e, rows_e["id"], decision))
-    return result
+        confidence_c, numbers = _decide(spans, first_e, null_e, decision)
+        result.append(
+            AnswerBlock(
+                rows_e["id"],
+                row_e.tolist(),
+                _first_texts(spans, first_e, rows_e["context"]),
+                AnswerColumns(spans, confidence_c, chosen, cutter),
+                first_e.tolist(),
+                *numbers,
+            )
+        )
+    return AnsweredQuestions(result)
 
 
 def complete_examples(feature_index_w: npt.ArrayLike, example_index_f: npt.ArrayLike) -> Ints:
@@ -132,6 +155,22 @@ def complete_examples(feature_index_w: npt.ArrayLike, example_index_f: npt.Array
     total = np.bincount(example_f)
     there = np.bincount(example_f[np.asarray(feature_index_w, np.int64)], minlength=len(total))
     return np.flatnonzero((there == total) & (total > 0))
+
+
+def _blocks(
+    rows: Ints, columns: datasets.Dataset
+) -> Iterator[tuple[Ints, slice | list[int], dict[str, list[str]]]]:
+    """Yield some rows, how they were asked for, and what they hold: as many as memory bears."""
+    begin, size = 0, _FIRST_EXAMPLES
+    while begin < len(rows):
+        row_e = rows[begin : begin + size]
+        chosen = _as_slice(row_e)
+        rows_e = columns[chosen]
+        yield row_e, chosen, rows_e
+        begin += size
+        chars = 1 + sum(map(len, rows_e["context"]))
+        # No more than four times as many: the next contexts may be longer.
+        size = max(1, min(4 * size, _EXAMPLES_AT_ONCE, _CHARS_AT_ONCE * len(row_e) // chars))
 
 
 def _as_slice(row_e: Ints) -> slice | list[int]:
@@ -163,39 +202,39 @@ def _spans(windows: WindowCandidates, score_wn: Floats, which_w: Ints, example_w
     )
 
 
-def _best_texts(spans: Spans, contexts: list[str], n_best: int) -> tuple[Spans, list[str]]:
-    """Return the n best distinct spans of each example, trimmed of blanks, and their texts.
+def _best_spans(spans: Spans, contexts: list[str], n_best: int) -> Spans:
+    """Return the n best distinct spans of each example, trimmed of blanks.
 
-    Few tokenizers let a span begin or end with a blank, so that is looked at afterwards.
+    Few tokenizers let a span begin or end with a blank. In long contexts that is looked for in the
+    spans' texts, since to look at characters by their places costs a copy of the whole context.
     """
+    if sum(map(len, contexts)) <= _CHARS_A_SPAN * len(spans.score_c):
+        return best_distinct(trim(spans, contexts), n_best)
     best = best_distinct(spans, n_best)
     texts = cut(best, contexts)
-    if not all(texts) or texts != list(map(str.strip, texts)):
-        best = best_distinct(trim(spans, contexts), n_best)
-        texts = cut(best, contexts)
-    return best, texts
+    if all(texts) and texts == list(map(str.strip, texts)):
+        return best
+    return best_distinct(trim(spans, contexts), n_best)
 
 
-def _records(
-    spans: Spans,
-    texts: list[str],
-    null_e: Floats,
-    row_e: Ints,
-    names: list[str],
-    decision: _Decision,
-) -> Iterator[QuestionAnswers]:
-    """Return the record of each example of a block."""
-    first_e = np.searchsorted(spans.example_c, np.arange(len(row_e) + 1))
+def _first_texts(spans: Spans, first_e: Ints, contexts: list[str]) -> list[str]:
+    """Return the text of each example's first span, ``""`` where it has none."""
+    has_e = np.diff(first_e) > 0
+    texts = np.full(len(contexts), "", object)
+    texts[has_e] = cut(spans.take(first_e[:-1][has_e]), contexts)
+    found: list[str] = texts.tolist()
+    return found
+
+
+def _decide(
+    spans: Spans, first_e: Ints, null_e: Floats, decision: _Decision
+) -> tuple[Floats, tuple[list[Any], ...]]:
+    """Return the spans' confidences, and each example's null score, odds, … as lists."""
     rank_c = np.arange(len(spans.example_c)) - first_e[spans.example_c]
-    scores_ea = np.full((len(row_e), decision.n_best), -np.inf)
+    scores_ea = np.full((len(null_e), decision.n_best), -np.inf)
     scores_ea[spans.example_c, rank_c] = spans.score_c
     confidence_ea, no_answer_e = probabilities(scores_ea, null_e, decision.temperature)
-    confidence_c = confidence_ea[spans.example_c, rank_c]
     odds_e = null_e - scores_ea[:, 0]
     given_e = (scores_ea[:, 0] > -np.inf) & ~(odds_e > decision.threshold)
-    bounds = first_e.tolist()
-    answers = AnswerColumns(spans.start_c, spans.end_c, spans.score_c, confidence_c)
-    texts_e = map(texts.__getitem__, map(slice, bounds[:-1], bounds[1:]))
-    found_e = map(AnswerList, texts_e, itertools.repeat(answers), bounds[:-1])
-    numbers = (array.tolist() for array in (null_e, odds_e, no_answer_e, given_e))
-    return map(QuestionAnswers, names, row_e.tolist(), found_e, *numbers)
+    numbers = tuple(array.tolist() for array in (null_e, odds_e, no_answer_e, given_e))
+    return confidence_ea[spans.example_c, rank_c], numbers

@@ -71,7 +71,7 @@ def trim(spans: Spans, contexts: Sequence[str]) -> Spans:
     while (moving := (start_c < end_c) & _is_blank(codes[end_c - 1])).any():
         end_c -= moving
     trimmed = Spans(spans.example_c, start_c - first_c, end_c - first_c, spans.score_c)
-    return trimmed.take(start_c < end_c)
+    return trimmed if (start_c < end_c).all() else trimmed.take(start_c < end_c)
 
 
 def cut(spans: Spans, contexts: Sequence[str]) -> list[str]:
@@ -86,37 +86,41 @@ def best_distinct(spans: Spans, n_best: int) -> Spans:
     """Return the best distinct spans of each example, best first, equal ones by start and end."""
     if not len(spans.example_c):
         return spans
-    spans = _distinct(spans)
-    spans = spans.take(_best_first(spans))
-    count_e = np.bincount(spans.example_c)
+    which_c, score_c = _distinct(spans)
+    example_c = spans.example_c[which_c]
+    order_c = _best_first(example_c, score_c)  # the examples stay in their places
+    count_e = np.bincount(example_c)
     first_c = np.repeat(np.cumsum(count_e) - count_e, count_e)
-    return spans.take(np.arange(len(first_c)) - first_c < n_best)
+    kept_c = np.arange(len(first_c)) - first_c < n_best
+    order_c = order_c[kept_c]
+    which_c = which_c[order_c]
+    return Spans(example_c[kept_c], spans.start_c[which_c], spans.end_c[which_c], score_c[order_c])
 
 
-def _best_first(spans: Spans) -> Ints:
-    """Return the order by example, then score, the best first; of equal ones as they stand.
-
-    Sorting numbers that all differ, of example, rank and place, takes a fourth of the time of
-    numpy's stable sorts.
-    """
-    count = len(spans.score_c)
-    order_c = np.argsort(-spans.score_c)
-    falling = spans.score_c[order_c]
-    rank_c = np.cumsum(np.append(False, falling[1:] != falling[:-1]))
-    return np.sort((spans.example_c[order_c] * count + rank_c) * count + order_c) % count
-
-
-def _distinct(spans: Spans) -> Spans:
-    """Return each span once, with its best score, ordered by example, start and end."""
+def _distinct(spans: Spans) -> tuple[Ints, Floats]:
+    """Return where each span is found, ordered by example, start and end, and its best score."""
     length_c = spans.end_c - spans.start_c
     starts, lengths = 1 + int(spans.start_c.max()), 1 + int(length_c.max())
-    # One number a span: 256 examples, 2**31 characters and a length of 2**24 are 63 bits.
+    # One number a span: 1,024 examples, 2**29 characters and a length of 2**24 are 63 bits.
     key_c = (spans.example_c * starts + spans.start_c) * lengths + length_c
     order_c = np.argsort(key_c)
     key_c = key_c[order_c]
     is_first = np.append(True, key_c[1:] != key_c[:-1])
     best_c = np.maximum.reduceat(spans.score_c[order_c], np.flatnonzero(is_first))
-    return spans.take(order_c[is_first])._replace(score_c=best_c)
+    return order_c[is_first], best_c
+
+
+def _best_first(example_c: Ints, score_c: Floats) -> Ints:
+    """Return the order by example, then score, the best first; of equal ones as they stand.
+
+    Sorting numbers that all differ, of example, rank and place, takes a fourth of the time of
+    numpy's stable sorts.
+    """
+    count = len(score_c)
+    order_c = np.argsort(-score_c)
+    falling = score_c[order_c]
+    rank_c = np.cumsum(np.append(False, falling[1:] != falling[:-1]))
+    return np.sort((example_c[order_c] * count + rank_c) * count + order_c) % count
 
 
 def minima(values_w: Floats, example_w: Ints, n_examples: int) -> Floats:
@@ -141,4 +145,4 @@ def probabilities(scores_ea: Floats, null_e: Floats, temperature: float) -> tupl
 
 
 def _is_blank(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
-    return _BLANK[np.minimum(codes, _LAST_BLANK + 1)]
+    return _BLANK.take(codes, mode="clip")

@@ -1,10 +1,18 @@
-"""What is answered to a question."""
+"""What is answered to a question, and to many.
 
-from collections.abc import Sequence
+Axes: ``e`` examples of a block, ``c`` answers of a block's examples, one after the other.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, repeat
 from typing import NamedTuple, overload
 
+import datasets
 import numpy as np
 import numpy.typing as npt
+
+from qa_lightning.answers.merging import Spans, cut
 
 
 class Answer(NamedTuple):
@@ -25,42 +33,65 @@ class Answer(NamedTuple):
     confidence: float
 
 
+class SpanTexts:
+    """Cut the texts of answers when one of them is asked for; those of one block are kept.
+
+    Two hundred thousand texts of which one in twenty is read would be most of an evaluation's
+    memory, and a fifth of its time. The contexts are read from the examples once more.
+
+    Args:
+        examples: with the column ``context``; as much of ``datasets.Dataset`` as this reads.
+    """
+
+    def __init__(self, examples: datasets.Dataset) -> None:
+        self._examples = examples
+        self._kept: tuple[Spans | None, list[str]] = (None, [])
+
+    def of(self, spans: Spans, rows: slice | list[int]) -> list[str]:
+        """Return the texts of the spans of some rows."""
+        kept, texts = self._kept
+        if kept is not spans:
+            texts = cut(spans, self._examples[rows]["context"])
+            self._kept = spans, texts
+        return texts
+
+
 class AnswerColumns(NamedTuple):
     """Hold the answers to several questions, one after the other, best first.
 
     Attributes:
-        start_char_c: starts in their contexts.
-        end_char_c: ends, exclusive.
-        score_c: scores.
+        spans: where they are in the contexts, and their scores.
         confidence_c: confidences.
+        rows: the questions' rows in the examples.
+        texts: what cuts their texts.
     """
 
-    start_char_c: npt.NDArray[np.int64]
-    end_char_c: npt.NDArray[np.int64]
-    score_c: npt.NDArray[np.float64]
+    spans: Spans
     confidence_c: npt.NDArray[np.float64]
+    rows: slice | list[int]
+    texts: SpanTexts
 
 
 class AnswerList(Sequence[Answer]):
     """Hold the answers to a question as numbers; an :class:`Answer` is made when it is asked for.
 
-    Twenty records for each of 10,000 questions would cost more time than all that goes before.
-
     Args:
-        texts: the answers' texts, best first.
+        best_text: the first answer's text.
         columns: the numbers of these answers and others.
         first: where this question's answers begin in the columns.
+        end: where they end.
     """
 
-    __slots__ = ("_columns", "_first", "_texts")
+    __slots__ = ("_best_text", "_columns", "_end", "_first")
 
-    def __init__(self, texts: list[str], columns: AnswerColumns, first: int) -> None:
-        self._texts = texts
+    def __init__(self, best_text: str, columns: AnswerColumns, first: int, end: int) -> None:
+        self._best_text = best_text
         self._columns = columns
         self._first = first
+        self._end = end
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return self._end - self._first
 
     @overload
     def __getitem__(self, place: int) -> Answer: ...
@@ -69,10 +100,15 @@ class AnswerList(Sequence[Answer]):
     def __getitem__(self, place: int | slice) -> Answer | tuple[Answer, ...]:
         if isinstance(place, slice):
             return tuple(self[at] for at in range(*place.indices(len(self))))
-        text = self._texts[place]
-        at = self._first + place % len(self._texts)
-        starts, ends, scores, confidences = self._columns
-        return Answer(text, starts.item(at), ends.item(at), scores.item(at), confidences.item(at))
+        at = range(self._first, self._end)[place]
+        spans, confidence_c, rows, texts = self._columns
+        return Answer(
+            self._best_text if at == self._first else texts.of(spans, rows)[at],
+            spans.start_c.item(at),
+            spans.end_c.item(at),
+            spans.score_c.item(at),
+            confidence_c.item(at),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
@@ -114,7 +150,7 @@ class QuestionAnswers(NamedTuple):
     @property
     def text(self) -> str:
         """The text that is scored: the answer's, or ``""`` for no answer, as SQuAD writes it."""
-        return self.answers[0].text if self.is_answerable else ""
+        return self.best_text if self.is_answerable else ""
 
     @property
     def best_text(self) -> str:
@@ -125,3 +161,95 @@ class QuestionAnswers(NamedTuple):
     def confidence(self) -> float:
         """The probability of what is given: of the answer, or of there being none."""
         return self.answers[0].confidence if self.is_answerable else self.no_answer_probability
+
+
+class AnswerBlock(NamedTuple):
+    """Hold what is answered to some questions; see :class:`QuestionAnswers`.
+
+    Attributes:
+        id_e: the examples' ids.
+        example_index_e: their rows.
+        best_text_e: the best spans' texts, ``""`` where there is no span.
+        columns: the answers to all.
+        bounds_e: where each question's answers begin in the columns, and where the last's end.
+        null_score_e: scores of the no-answer.
+        null_odds_e: null scores less the best spans'.
+        no_answer_e: probabilities of the no-answer.
+        is_answerable_e: whether the best spans are given.
+    """
+
+    id_e: list[str]
+    example_index_e: list[int]
+    best_text_e: list[str]
+    columns: AnswerColumns
+    bounds_e: list[int]
+    null_score_e: list[float]
+    null_odds_e: list[float]
+    no_answer_e: list[float]
+    is_answerable_e: list[bool]
+
+    def records(self, which: slice) -> Iterator[QuestionAnswers]:
+        """Yield the records of some questions."""
+        bounds = self.bounds_e
+        lists = self.best_text_e[which], repeat(self.columns), bounds[:-1][which], bounds[1:][which]
+        numbers = self.null_score_e, self.null_odds_e, self.no_answer_e, self.is_answerable_e
+        return map(
+            QuestionAnswers,
+            self.id_e[which],
+            self.example_index_e[which],
+            map(AnswerList, *lists),
+            *(column[which] for column in numbers),
+        )
+
+    def predictions(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids and the texts that are scored."""
+        texts = zip(self.best_text_e, self.is_answerable_e, strict=True)
+        return zip(self.id_e, [text if given else "" for text, given in texts], strict=True)
+
+
+class AnsweredQuestions(Sequence[QuestionAnswers]):
+    """Hold the answers to many questions as columns; a record is made when it is asked for.
+
+    Ten thousand records, and the garbage collector's look at each of them, would cost more time
+    than all that goes before.
+
+    Args:
+        blocks: the questions, in their order.
+    """
+
+    __slots__ = ("_blocks", "_ends")
+
+    def __init__(self, blocks: Sequence[AnswerBlock]) -> None:
+        self._blocks = [block for block in blocks if block.id_e]
+        self._ends = list(accumulate(len(block.id_e) for block in self._blocks))
+
+    def predictions(self) -> dict[str, str]:
+        """Return the text that is scored by the example's id: ``predictions.json`` of SQuAD."""
+        return dict(chain.from_iterable(block.predictions() for block in self._blocks))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, place: int) -> QuestionAnswers: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[QuestionAnswers]: ...
+    def __getitem__(self, place: int | slice) -> QuestionAnswers | list[QuestionAnswers]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        block = bisect_right(self._ends, place)
+        at = place - self._ends[block]  # from the block's end
+        return next(self._blocks[block].records(slice(at, at + 1 or None)))
+
+    def __iter__(self) -> Iterator[QuestionAnswers]:
+        return chain.from_iterable(block.records(slice(None)) for block in self._blocks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(list(self))

@@ -43,7 +43,7 @@ class AnswerSettings:
 
     def answers(
         self, windows: WindowCandidates, split: SplitData, rows: Ints
-    ) -> list[QuestionAnswers]:
+    ) -> Sequence[QuestionAnswers]:
         """Answer the questions of some examples."""
         return select_answers(
             windows,

@@ -49,10 +49,10 @@ def to_characters(tokens: TokenCandidates, features: datasets.Dataset) -> Window
             window's context tokens.
     """
     arrays = [tensor.detach().cpu().numpy() for tensor in tokens]
-    feature_index_w, kept_w = np.unique(arrays[0], return_index=True)
-    start_token_wn, last_token_wn, score_wn, null_score_w, log_normalizer_w = (
-        array[kept_w] for array in arrays[1:]
-    )
+    if not (np.diff(arrays[0]) > 0).all():
+        _, kept_w = np.unique(arrays[0], return_index=True)
+        arrays = [array[kept_w] for array in arrays]
+    feature_index_w, start_token_wn, last_token_wn, score_wn, *of_window = arrays
     start_char_wn = np.zeros(start_token_wn.shape, dtype=np.int32)
     end_char_wn = np.zeros(start_token_wn.shape, dtype=np.int32)
     for rows, offsets, first_w in _context_offsets(features, feature_index_w):
@@ -61,9 +61,7 @@ def to_characters(tokens: TokenCandidates, features: datasets.Dataset) -> Window
         ends = first_w[:, None] + 2 * last_token_wn[rows].astype(np.int64) + 1
         start_char_wn[rows][found] = offsets[starts[found]]
         end_char_wn[rows][found] = offsets[ends[found]]
-    return WindowCandidates(
-        feature_index_w, start_char_wn, end_char_wn, score_wn, null_score_w, log_normalizer_w
-    )
+    return WindowCandidates(feature_index_w, start_char_wn, end_char_wn, score_wn, *of_window)
 
 
 def _context_offsets(

@@ -116,11 +116,8 @@ def exact_search(
     n_lengths = min(max_answer_length, logits_2bl.shape[2])
     if logits_2bl.is_cpu:
         start_bl, end_bl = logits_2bl.numpy()
-        starts_bn, lasts_bn, scores_bn = map(
-            torch.from_numpy,
-            band_spans(start_bl, end_bl, context_mask_bl.numpy(), n_best, n_lengths),
-        )
-        return padded(starts_bn, lasts_bn, scores_bn, n_best)
+        found = band_spans(start_bl, end_bl, context_mask_bl.numpy(), n_best, n_lengths)
+        return BestSpans(*map(torch.from_numpy, found))
     return search_on_device(logits_2bl, context_mask_bl, n_best=n_best, n_lengths=n_lengths)
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qa_lightning.candidates.band import Mask, band_spans, masked
+from qa_lightning.candidates.band import band_spans, masked
 from qa_lightning.candidates.search import (
     IMPOSSIBLE,
     check_sizes,
     clean_logits,
     exact_search,
-    padded,
     top_k_search,
 )
 from qa_lightning.errors import InputError
@@ -101,25 +100,13 @@ def window_candidates(
         raise InputError(f"Expected `search` out of {', '.join(SEARCHES)}; got {search!r}.")
     if start_logits_bl.numel() == 0:
         return TokenCandidates.empty(n_best, start_logits_bl.device)
-    reduce = _reduce_on_cpu if start_logits_bl.is_cpu and search == "exact" else _reduce
-    start_bn, last_bn, score_bn, null_score_b, log_normalizer_b = reduce(
-        start_logits_bl,
-        end_logits_bl,
-        Masks(context_mask_bl, attention_mask_bl, cls_positions_b),
-        n_best=n_best,
-        max_answer_length=max_answer_length,
-        search=search,
-    )
-    # Tokens count from the first context token; what is no span stands at 0.
-    shift_bn = _first_set(context_mask_bl) * (score_bn > IMPOSSIBLE)
-    return TokenCandidates(
-        feature_index_b=feature_index_b.long(),
-        start_token_bn=(start_bn - shift_bn).int(),
-        last_token_bn=(last_bn - shift_bn).int(),
-        score_bn=score_bn,
-        null_score_b=null_score_b,
-        log_normalizer_b=log_normalizer_b,
-    )
+    masks = Masks(context_mask_bl, attention_mask_bl, cls_positions_b)
+    sizes = {"n_best": n_best, "max_answer_length": max_answer_length}
+    if start_logits_bl.is_cpu and search == "exact":
+        found = _reduce_on_cpu(start_logits_bl, end_logits_bl, masks, **sizes)
+    else:
+        found = _reduce(start_logits_bl, end_logits_bl, masks, search=search, **sizes)
+    return TokenCandidates(feature_index_b.long(), *found)
 
 
 class Masks(NamedTuple):
@@ -131,7 +118,7 @@ class Masks(NamedTuple):
 
 
 Reduced = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""First token, last token and score of the spans (bn), null score and log normalizer (b)."""
+"""All of :class:`TokenCandidates` but ``feature_index_b``."""
 
 
 def _reduce(
@@ -141,17 +128,26 @@ def _reduce(
     *,
     n_best: int,
     max_answer_length: int,
-    search: str,
+    search: str = "exact",
 ) -> Reduced:
     """Reduce logits with torch, on their device."""
     logits_2bl = clean_logits(start_logits_bl, end_logits_bl)
     logits_2bl.masked_fill_(masks.attention_mask_bl == 0, IMPOSSIBLE)
     null_2b1 = logits_2bl.gather(2, masks.cls_positions_b.expand(2, -1)[:, :, None])
     find = exact_search if search == "exact" else top_k_search
-    spans = find(
+    start_bn, last_bn, score_bn = find(
         logits_2bl, masks.context_mask_bl, n_best=n_best, max_answer_length=max_answer_length
     )
-    return (*spans, null_2b1.sum(dim=0).squeeze(1), logits_2bl.logsumexp(dim=2).sum(dim=0))
+    # Tokens count from the first context token; what is no span stands at 0.
+    first_b1 = masks.context_mask_bl.int().argmax(dim=1, keepdim=True)
+    first_bn = first_b1 * (score_bn > IMPOSSIBLE)
+    return (
+        (start_bn - first_bn).int(),
+        (last_bn - first_bn).int(),
+        score_bn,
+        null_2b1.sum(dim=0).squeeze(1),
+        logits_2bl.logsumexp(dim=2).sum(dim=0),
+    )
 
 
 def _reduce_on_cpu(
@@ -161,45 +157,28 @@ def _reduce_on_cpu(
     *,
     n_best: int,
     max_answer_length: int,
-    search: str,
 ) -> Reduced:
     """Reduce logits with numpy: half the time of :func:`_reduce` on the CPU."""
     check_sizes(n_best, max_answer_length)
-    padding_bl = masks.attention_mask_bl.numpy() == 0
-    logits = [_masked_on_cpu(x, padding_bl) for x in (start_logits_bl, end_logits_bl)]
-    total_b = _log_sum_exp(logits[0]) + _log_sum_exp(logits[1])
+    attention_bl, context_bl = masks.attention_mask_bl.numpy(), masks.context_mask_bl.numpy()
+    logits = [start_logits_bl.detach().float(), end_logits_bl.detach().float()]
+    if attention_bl.min() == 0:
+        padding_bl = attention_bl == 0
+        logits = [torch.from_numpy(masked(x.numpy(), padding_bl)) for x in logits]
+    total_b = logits[0].logsumexp(dim=1) + logits[1].logsumexp(dim=1)
     if not np.isfinite(total_b.numpy()).all():  # only NaN and infinity make it so
         logits = list(clean_logits(*logits))
         total_b = logits[0].logsumexp(dim=1) + logits[1].logsumexp(dim=1)
     start_bl, end_bl = (x.numpy() for x in logits)
     n_lengths = min(max_answer_length, start_bl.shape[1])
-    starts_bn, lasts_bn, scores_bn = map(
-        torch.from_numpy,
-        band_spans(start_bl, end_bl, masks.context_mask_bl.numpy(), n_best, n_lengths),
-    )
+    start_bn, last_bn, score_bn = band_spans(start_bl, end_bl, context_bl, n_best, n_lengths)
+    first_b1 = (context_bl if context_bl.dtype == bool else context_bl != 0).argmax(1)[:, None]
+    first_bn = np.where(score_bn > IMPOSSIBLE, first_b1, 0).astype(np.int32)
     at_cls = np.arange(len(start_bl)), masks.cls_positions_b.numpy()
     return (
-        *padded(starts_bn, lasts_bn, scores_bn, n_best),
+        torch.from_numpy(start_bn.astype(np.int32) - first_bn),
+        torch.from_numpy(last_bn.astype(np.int32) - first_bn),
+        torch.from_numpy(score_bn),
         torch.from_numpy(start_bl[at_cls] + end_bl[at_cls]),
         total_b,
     )
-
-
-def _masked_on_cpu(logits_bl: Tensor, padding_bl: Mask) -> Tensor:
-    """Return logits in float32, ``-inf`` at padding."""
-    logits_bl = logits_bl.detach().float()
-    if padding_bl.any():
-        return torch.from_numpy(masked(logits_bl.numpy(), padding_bl))
-    return logits_bl
-
-
-def _log_sum_exp(logits_bl: Tensor) -> Tensor:
-    """Return each row's log-sum-exp, NaN where it is infinite; faster than torch's own."""
-    return logits_bl.amax(dim=1) - logits_bl.log_softmax(dim=1).amax(dim=1)
-
-
-def _first_set(mask_bl: Tensor) -> Tensor:
-    """Return where each row of a mask is set first, as a column; 0 where it never is."""
-    if mask_bl.is_cpu:  # numpy's stops at the first one
-        return torch.from_numpy(mask_bl.bool().numpy().argmax(axis=1, keepdims=True))
-    return mask_bl.int().argmax(dim=1, keepdim=True)
