@@ -385,6 +385,12 @@ def test_slow_tokenizers_and_absent_ones_are_told(make: Any) -> None:
         make(tokenizer=None).prepare_data()
 
 
+@pytest.mark.parametrize("split", ["dev", "test[:0%]", "train[:x]"])
+def test_a_split_that_is_not_there_is_told_with_its_key(split: str, make: Any) -> None:
+    with pytest.raises(InputError, match=r"^`data\.val_split`: Expected .*(got|selects none)"):
+        make(val_split=split).setup("validate")
+
+
 def test_questions_without_answers_can_be_predicted(make: Any, small_files: Files) -> None:
     data = make(data_files={"train": str(small_files["train"])}, predict_split="train[:3]")
     data.setup("predict")

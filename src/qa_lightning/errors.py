@@ -7,3 +7,7 @@ class InputError(ValueError):
     The command line prints the message alone on stderr and ends with status 2; every other
     exception is a bug of ours and keeps its traceback.
     """
+
+
+class SplitError(InputError):
+    """Tell that a split does not exist or selects nothing; its key is put in front later."""

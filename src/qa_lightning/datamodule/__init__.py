@@ -35,7 +35,7 @@ from qa_lightning.datamodule.tokenizers import (
     tokenizer_from_files,
 )
 from qa_lightning.demo import demo_tokenizer
-from qa_lightning.errors import InputError
+from qa_lightning.errors import InputError, SplitError
 from qa_lightning.features import WindowSettings
 
 __all__ = [
@@ -194,17 +194,20 @@ class QADataModule(LightningDataModule):
                 f"Expected `data.{name}_split` to name a split to {STAGE_OF[name]}; got none. "
                 f"Set it, or use `validate` for the validation split ({settings['val_split']!r})."
             )
-        return prepare_split(
-            SplitRole(split, training=name == "train", labels=name != "predict"),
-            source=self._source(),
-            alignment=AlignmentSettings(
-                settings["alignment"], settings["alignment_threshold"], settings["language"]
-            ),
-            windows=self._windows(),
-            tokenizer=self.tokenizer,
-            cache_dir=self._cache_dir(),
-            num_proc=settings["num_proc"],
-        )
+        try:
+            return prepare_split(
+                SplitRole(split, training=name == "train", labels=name != "predict"),
+                source=self._source(),
+                alignment=AlignmentSettings(
+                    settings["alignment"], settings["alignment_threshold"], settings["language"]
+                ),
+                windows=self._windows(),
+                tokenizer=self.tokenizer,
+                cache_dir=self._cache_dir(),
+                num_proc=settings["num_proc"],
+            )
+        except SplitError as error:
+            raise InputError(f"`data.{name}_split`: {error}") from None
 
     @property
     def _seed(self) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import datasets
 
-from qa_lightning.errors import InputError
+from qa_lightning.errors import SplitError
 
 _SYNTAX = "`train`, `train[:5%]`, `train[100:200]` or `train[:50%]+validation`"
 
@@ -23,7 +23,7 @@ def base_names(split: str) -> tuple[str, ...]:
     """Return the splits that an instruction takes rows of, each once.
 
     Raises:
-        InputError: the instruction cannot be read.
+        SplitError: the instruction cannot be read.
 
     >>> base_names("train[:5%]+test+train[90%:]")
     ('train', 'test')
@@ -37,18 +37,18 @@ def choose_splits(split: str | None, existing: Sequence[str], label: str) -> tup
     """Check the splits that an instruction names; without one, the only split is meant.
 
     Raises:
-        InputError: a split does not exist, or there are several and none was named.
+        SplitError: a split does not exist, or there are several and none was named.
     """
     have = ", ".join(existing) or "none"
     if split is None:
         if len(existing) != 1:
-            raise InputError(
+            raise SplitError(
                 f"Expected a split of {label}, which has {have}; got none. Name one of them."
             )
         return tuple(existing)
     names = base_names(split)
     if missing := [name for name in names if name not in existing]:
-        raise InputError(
+        raise SplitError(
             f"Expected a split of {label}, which has {have}; got {', '.join(missing)!r}. Name one "
             f"that exists, or a part of one such as `{next(iter(existing), 'train')}[:5%]`."
         )
@@ -59,7 +59,7 @@ def slices_of(split: str, sizes: Mapping[str, int]) -> tuple[Slice, ...]:
     """Turn an instruction into slices, with the roundings of ``datasets``.
 
     Raises:
-        InputError: the instruction selects no rows, or its percentages do not fit the sizes.
+        SplitError: the instruction selects no rows, or its percentages do not fit the sizes.
 
     >>> slices_of("train[:5%]", {"train": 87599})
     (Slice(split='train', start=0, stop=4380),)
@@ -67,11 +67,11 @@ def slices_of(split: str, sizes: Mapping[str, int]) -> tuple[Slice, ...]:
     try:
         parts = _parse(split).to_absolute(dict(sizes))
     except ValueError as error:
-        raise InputError(f"Expected a split such as {_SYNTAX}; got {split!r}: {error}") from None
+        raise SplitError(f"Expected a split such as {_SYNTAX}; got {split!r}: {error}") from None
     slices = tuple(Slice(part.splitname, part.from_, max(part.from_, part.to)) for part in parts)
     if not any(part.stop > part.start for part in slices):
         have = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise InputError(
+        raise SplitError(
             f"Expected examples; {split!r} selects none ({have}). Check the data or the slice."
         )
     return slices
@@ -81,6 +81,6 @@ def _parse(split: str) -> datasets.ReadInstruction:
     try:
         return datasets.ReadInstruction.from_spec(split)
     except (ValueError, AssertionError) as error:
-        raise InputError(
+        raise SplitError(
             f"Expected a split such as {_SYNTAX} (whole percentages); got {split!r}: {error}"
         ) from None
