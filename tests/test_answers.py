@@ -1,6 +1,8 @@
 """Merging the windows of a question, against a plain slow implementation."""
 
+import copy
 import math
+import pickle
 import string
 
 import datasets
@@ -9,6 +11,7 @@ import pytest
 
 from qa_lightning import answers as answers_module
 from qa_lightning.answers import WINDOW_SCORINGS, Answer, complete_examples, select_answers
+from qa_lightning.answers import records as records_module
 from qa_lightning.candidates import WindowCandidates
 from qa_lightning.errors import InputError
 
@@ -126,22 +129,21 @@ def test_many_examples_come_block_by_block():
     assert [answer.text for answer in answers] == [f"{row:04d}" for row in range(1_000)]
 
 
-@pytest.mark.parametrize(("examples_at_once", "chars_at_once"), [(7, 10**6), (1_000, 100)])
-def test_the_size_of_a_block_changes_nothing(examples_at_once, chars_at_once, monkeypatch):
+def test_the_size_of_a_block_changes_nothing(monkeypatch):
     windows, example_index_w, contexts = random_case(3)
     examples = examples_of(*contexts)
     whole = select_answers(windows, example_index_w=example_index_w, examples=examples, n_best=4)
     expected = list(whole)
-    monkeypatch.setattr(answers_module, "_EXAMPLES_AT_ONCE", examples_at_once)
-    monkeypatch.setattr(answers_module, "_CHARS_AT_ONCE", chars_at_once)
-    monkeypatch.setattr(answers_module, "_FIRST_EXAMPLES", 3)
+    monkeypatch.setattr(answers_module, "_EXAMPLES_AT_ONCE", 7)
+    monkeypatch.setattr(records_module, "_CONTEXTS_KEPT", 2)
     parts = select_answers(windows, example_index_w=example_index_w, examples=examples, n_best=4)
     assert list(parts) == expected
     assert parts == whole
 
 
 def test_answers_are_a_sequence_whose_records_are_made_when_asked_for(monkeypatch):
-    monkeypatch.setattr(answers_module, "_FIRST_EXAMPLES", 3)
+    monkeypatch.setattr(answers_module, "_EXAMPLES_AT_ONCE", 5)
+    monkeypatch.setattr(records_module, "_CONTEXTS_KEPT", 2)
     windows, example_index_w, contexts = random_case(1)
     answers = select_answers(
         windows,
@@ -170,10 +172,26 @@ def test_answers_are_a_sequence_whose_records_are_made_when_asked_for(monkeypatc
             with pytest.raises(IndexError):
                 record.answers[place]
         assert record.answers[-1:] == tuple(record.answers)[-1:]
+        assert record.scores == [answer.score for answer in record.answers]
     none = select_answers(
         windows, example_index_w=example_index_w, examples=examples_of(), example_indices=[]
     )
     assert (len(none), list(none), none.predictions()) == (0, [], {})
+
+
+def test_pickles_hold_the_answers_and_not_the_examples():
+    windows, example_index_w, contexts = random_case(2)
+    answers = select_answers(
+        windows,
+        example_index_w=example_index_w,
+        examples=examples_of(*(context * 1_000 for context in contexts)),
+    )
+    pickled = pickle.dumps(answers)
+    assert len(pickled) < 30_000 < sum(map(len, contexts)) * 1_000
+    read = pickle.loads(pickled)
+    assert read == list(answers) == copy.deepcopy(answers)
+    assert answers == read
+    assert [record.scores for record in read] == [record.scores for record in answers]
 
 
 def test_a_span_that_two_windows_saw_counts_once_with_its_best_score():
@@ -266,6 +284,15 @@ def test_a_diverged_network_still_gives_finite_numbers():
         assert math.isfinite(answers[0].null_score)
         assert math.isfinite(answers[1].answers[0].score)
         assert 0 <= answers[1].answers[0].confidence <= 1
+
+
+@pytest.mark.parametrize("rows", [[-1], [0, 1]])
+def test_rows_that_are_not_there_are_told(rows):
+    windows = windows_of(([(0, 3, 1.0)], 0.0, 0.0))
+    with pytest.raises(InputError, match="Expected rows of the 1 examples; got"):
+        select_answers(
+            windows, example_index_w=[0], examples=examples_of("one"), example_indices=rows
+        )
 
 
 def test_user_mistakes_are_told():

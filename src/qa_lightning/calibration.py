@@ -234,7 +234,7 @@ def _scores(answers: Sequence[QuestionAnswers]) -> Scores:
     most = max((len(answer.answers) for answer in answers), default=0)
     scores_ea = np.full((len(answers), max(1, most)), -np.inf)
     for row, answer in enumerate(answers):
-        scores_ea[row, : len(answer.answers)] = [span.score for span in answer.answers]
+        scores_ea[row, : len(answer.answers)] = answer.scores
     null_e = np.array([answer.null_score for answer in answers], dtype=np.float64)
     return scores_ea, null_e, np.array([answer.is_answerable for answer in answers], dtype=np.bool_)
 

@@ -29,6 +29,9 @@ class _Texts:
 
     contexts: Sequence[str]
 
+    def __len__(self) -> int:
+        return len(self.contexts)
+
     def select_columns(self, names: object) -> "_Texts":
         return self
 

@@ -5,7 +5,7 @@ Axes: ``w`` windows, ``f`` features of the data set, ``e`` examples, ``a`` answe
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import datasets
@@ -46,9 +46,9 @@ __all__ = [
 ]
 
 DEFAULT_WINDOW_SCORING = "relative"
-_FIRST_EXAMPLES, _EXAMPLES_AT_ONCE = 64, 1_024
-_CHARS_AT_ONCE = 8_000_000  # of the contexts that are held, about; up to four bytes each
+_EXAMPLES_AT_ONCE = 256  # bounds the contexts held: 17 MB for documents of 16,000 characters
 _CHARS_A_SPAN = 200  # a text is cut and stripped in the time in which these are copied
+_CHARS_COPIED = 2_000_000  # at most, four bytes each
 
 Rows = Sequence[int] | npt.NDArray[np.integer[Any]]
 
@@ -117,10 +117,17 @@ def select_answers(
         rows = sorted_w[np.append(True, np.diff(sorted_w) > 0)[: len(sorted_w)]]
     else:
         rows = np.asarray(example_indices, np.int64)
+    if len(rows) and not 0 <= rows.min() <= rows.max() < len(examples):
+        raise InputError(
+            f"Expected rows of the {len(examples)} examples; got {rows.min()} to {rows.max()}."
+        )
     columns = examples.select_columns(["id", "context"]).with_format(None)
     cutter = SpanTexts(columns)
     result: list[AnswerBlock] = []
-    for row_e, chosen, rows_e in _blocks(rows, columns):
+    for begin in range(0, len(rows), _EXAMPLES_AT_ONCE):
+        row_e = rows[begin : begin + _EXAMPLES_AT_ONCE]
+        chosen = _as_slice(row_e)
+        rows_e = columns[chosen]
         which_w, example_w = _windows_of(row_e, sorted_w)
         which_w = order_w[which_w]
         spans = _spans(windows, score_wn, which_w, example_w)
@@ -157,22 +164,6 @@ def complete_examples(feature_index_w: npt.ArrayLike, example_index_f: npt.Array
     return np.flatnonzero((there == total) & (total > 0))
 
 
-def _blocks(
-    rows: Ints, columns: datasets.Dataset
-) -> Iterator[tuple[Ints, slice | list[int], dict[str, list[str]]]]:
-    """Yield some rows, how they were asked for, and what they hold: as many as memory bears."""
-    begin, size = 0, _FIRST_EXAMPLES
-    while begin < len(rows):
-        row_e = rows[begin : begin + size]
-        chosen = _as_slice(row_e)
-        rows_e = columns[chosen]
-        yield row_e, chosen, rows_e
-        begin += size
-        chars = 1 + sum(map(len, rows_e["context"]))
-        # No more than four times as many: the next contexts may be longer.
-        size = max(1, min(4 * size, _EXAMPLES_AT_ONCE, _CHARS_AT_ONCE * len(row_e) // chars))
-
-
 def _as_slice(row_e: Ints) -> slice | list[int]:
     """Return rows in the form that datasets reads fastest."""
     if (np.diff(row_e) == 1).all():
@@ -205,10 +196,10 @@ def _spans(windows: WindowCandidates, score_wn: Floats, which_w: Ints, example_w
 def _best_spans(spans: Spans, contexts: list[str], n_best: int) -> Spans:
     """Return the n best distinct spans of each example, trimmed of blanks.
 
-    Few tokenizers let a span begin or end with a blank. In long contexts that is looked for in the
-    spans' texts, since to look at characters by their places costs a copy of the whole context.
+    Few tokenizers let a span begin or end with a blank. To look at characters by their places costs
+    a copy of the contexts; where these are long, it is looked for in the spans' texts.
     """
-    if sum(map(len, contexts)) <= _CHARS_A_SPAN * len(spans.score_c):
+    if sum(map(len, contexts)) <= min(_CHARS_A_SPAN * len(spans.score_c), _CHARS_COPIED):
         return best_distinct(trim(spans, contexts), n_best)
     best = best_distinct(spans, n_best)
     texts = cut(best, contexts)

@@ -12,7 +12,10 @@ import datasets
 import numpy as np
 import numpy.typing as npt
 
-from qa_lightning.answers.merging import Spans, cut
+from qa_lightning.answers.merging import Spans
+
+RowRequest = slice | list[int]
+_CONTEXTS_KEPT = 32
 
 
 class Answer(NamedTuple):
@@ -34,10 +37,11 @@ class Answer(NamedTuple):
 
 
 class SpanTexts:
-    """Cut the texts of answers when one of them is asked for; those of one block are kept.
+    """Cut the texts of answers when they are asked for, out of contexts that are read once more.
 
-    Two hundred thousand texts of which one in twenty is read would be most of an evaluation's
-    memory, and a fifth of its time. The contexts are read from the examples once more.
+    Of twenty texts a question most are never asked for; to cut and keep all of them would be a
+    seventh of the time of post-processing, and 2 kB a question. The contexts of some neighbouring
+    questions are kept, for whoever asks for one after the other.
 
     Args:
         examples: with the column ``context``; as much of ``datasets.Dataset`` as this reads.
@@ -45,15 +49,22 @@ class SpanTexts:
 
     def __init__(self, examples: datasets.Dataset) -> None:
         self._examples = examples
-        self._kept: tuple[Spans | None, list[str]] = (None, [])
+        self._kept: tuple[RowRequest | None, int, list[str]] = (None, 0, [])
 
-    def of(self, spans: Spans, rows: slice | list[int]) -> list[str]:
-        """Return the texts of the spans of some rows."""
-        kept, texts = self._kept
-        if kept is not spans:
-            texts = cut(spans, self._examples[rows]["context"])
-            self._kept = spans, texts
-        return texts
+    def cut(self, rows: RowRequest, example: int, start: int, end: int) -> str:
+        """Return ``context[start:end]`` of one of some rows."""
+        first = example - example % _CONTEXTS_KEPT
+        kept_rows, kept_first, contexts = self._kept
+        if kept_rows is not rows or kept_first != first:
+            contexts = self._examples[_part(rows, first, first + _CONTEXTS_KEPT)]["context"]
+            self._kept = rows, first, contexts  # at once: threads may share this
+        return contexts[example - first][start:end]
+
+
+def _part(rows: RowRequest, first: int, end: int) -> RowRequest:
+    if isinstance(rows, slice):
+        return slice(rows.start + first, min(rows.start + end, rows.stop))
+    return rows[first:end]
 
 
 class AnswerColumns(NamedTuple):
@@ -68,12 +79,14 @@ class AnswerColumns(NamedTuple):
 
     spans: Spans
     confidence_c: npt.NDArray[np.float64]
-    rows: slice | list[int]
+    rows: RowRequest
     texts: SpanTexts
 
 
 class AnswerList(Sequence[Answer]):
     """Hold the answers to a question as numbers; an :class:`Answer` is made when it is asked for.
+
+    A pickle or a deep copy is a tuple of them.
 
     Args:
         best_text: the first answer's text.
@@ -90,6 +103,12 @@ class AnswerList(Sequence[Answer]):
         self._first = first
         self._end = end
 
+    @property
+    def scores(self) -> list[float]:
+        """The answers' scores."""
+        scores: list[float] = self._columns.spans.score_c[self._first : self._end].tolist()
+        return scores
+
     def __len__(self) -> int:
         return self._end - self._first
 
@@ -102,13 +121,26 @@ class AnswerList(Sequence[Answer]):
             return tuple(self[at] for at in range(*place.indices(len(self))))
         at = range(self._first, self._end)[place]
         spans, confidence_c, rows, texts = self._columns
-        return Answer(
-            self._best_text if at == self._first else texts.of(spans, rows)[at],
-            spans.start_c.item(at),
-            spans.end_c.item(at),
-            spans.score_c.item(at),
-            confidence_c.item(at),
+        start, end = spans.start_c.item(at), spans.end_c.item(at)
+        if at == self._first:
+            text = self._best_text
+        else:
+            text = texts.cut(rows, spans.example_c.item(at), start, end)
+        return Answer(text, start, end, spans.score_c.item(at), confidence_c.item(at))
+
+    def __iter__(self) -> Iterator[Answer]:
+        spans, confidence_c, rows, texts = self._columns
+        ours = slice(self._first, self._end)
+        numbers = (
+            column[ours].tolist()
+            for column in (spans.start_c, spans.end_c, spans.score_c, confidence_c)
         )
+        text: str | None = self._best_text
+        for start, end, score, confidence in zip(*numbers, strict=True):
+            if text is None:
+                text = texts.cut(rows, spans.example_c.item(self._first), start, end)
+            yield Answer(text, start, end, score, confidence)
+            text = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
@@ -118,6 +150,9 @@ class AnswerList(Sequence[Answer]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[Answer, ...]]]:
+        return tuple, (tuple(self),)
 
 
 class QuestionAnswers(NamedTuple):
@@ -156,6 +191,13 @@ class QuestionAnswers(NamedTuple):
     def best_text(self) -> str:
         """The best span's text, whatever was decided; ``""`` where no span exists."""
         return self.answers[0].text if self.answers else ""
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores of all answers, in their order."""
+        if isinstance(self.answers, AnswerList):
+            return self.answers.scores
+        return [answer.score for answer in self.answers]
 
     @property
     def confidence(self) -> float:
@@ -211,7 +253,7 @@ class AnsweredQuestions(Sequence[QuestionAnswers]):
     """Hold the answers to many questions as columns; a record is made when it is asked for.
 
     Ten thousand records, and the garbage collector's look at each of them, would cost more time
-    than all that goes before.
+    than all that goes before. A pickle or a deep copy is a list of the records.
 
     Args:
         blocks: the questions, in their order.
@@ -253,3 +295,6 @@ class AnsweredQuestions(Sequence[QuestionAnswers]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+    def __reduce__(self) -> tuple[type, tuple[list[QuestionAnswers]]]:
+        return list, (list(self),)

@@ -30,8 +30,8 @@ def band_spans(
     of their spans few more than ``n``; only these are put in order.
 
     Args:
-        start_bl: free of NaN.
-        end_bl: free of NaN.
+        start_bl: free of NaN and ``inf``.
+        end_bl: free of NaN and ``inf``.
         context_mask_bl: set where an answer may begin or end.
         n_best: spans to return of each window.
         n_lengths: the longest answer, in tokens, no longer than the window.

@@ -41,7 +41,8 @@ def to_characters(tokens: TokenCandidates, features: datasets.Dataset) -> Window
     """Turn the token spans of windows into character spans of their raw contexts.
 
     A window that comes more than once (a distributed sampler fills up with replicas) is kept
-    once, as it came first; the result is ordered by ``feature_index``.
+    once, as it came first; the result is ordered by ``feature_index``, and where the windows
+    already are, it shares their memory.
 
     Args:
         tokens: the candidates of windows, in any order, on any device.

@@ -162,7 +162,7 @@ def _reduce_on_cpu(
     check_sizes(n_best, max_answer_length)
     attention_bl, context_bl = masks.attention_mask_bl.numpy(), masks.context_mask_bl.numpy()
     logits = [start_logits_bl.detach().float(), end_logits_bl.detach().float()]
-    if attention_bl.min() == 0:
+    if not attention_bl.all():
         padding_bl = attention_bl == 0
         logits = [torch.from_numpy(masked(x.numpy(), padding_bl)) for x in logits]
     total_b = logits[0].logsumexp(dim=1) + logits[1].logsumexp(dim=1)

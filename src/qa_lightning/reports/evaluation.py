@@ -85,7 +85,7 @@ def _n_best(answers: QuestionAnswers, no_answer: bool) -> list[JsonObject]:
         for answer in answers.answers
     ]
     if no_answer:
-        place = sum(answer.score >= answers.null_score for answer in answers.answers)
+        place = sum(score >= answers.null_score for score in answers.scores)
         entries.insert(place, _null_entry(answers))
     return entries
 

@@ -97,6 +97,7 @@ def answer_rows(
     """
     if not answers:
         return []
+    answers = list(answers)  # each is looked at several times
     scores = example_scores(
         {answer.id: answer.text for answer in answers}, _references(answers, examples)
     )
