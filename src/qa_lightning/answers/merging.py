@@ -5,12 +5,13 @@ Axes: ``w`` windows, ``n`` candidates of a window, ``e`` examples, ``a`` answers
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from qa_lightning.candidates import WindowCandidates
+from qa_lightning.candidates.band import best_first
 from qa_lightning.errors import InputError
 
 WINDOW_SCORINGS = ("relative", "raw", "log_probability")
@@ -62,7 +63,7 @@ def score_windows(windows: WindowCandidates, scoring: str) -> tuple[Floats, Floa
 
 def trim(spans: Spans, contexts: Sequence[str]) -> Spans:
     """Move the spans' ends off blanks, as ``str.strip`` does, and leave out what was blank."""
-    codes = np.frombuffer("".join([*contexts, "."]).encode("utf-32-le", "surrogatepass"), "<u4")
+    codes = _codes("".join([*contexts, "."]))
     first_e = np.cumsum([0, *map(len, contexts)])
     first_c = first_e[spans.example_c]
     start_c, end_c = first_c + spans.start_c, first_c + spans.end_c
@@ -72,6 +73,14 @@ def trim(spans: Spans, contexts: Sequence[str]) -> Spans:
         end_c -= moving
     trimmed = Spans(spans.example_c, start_c - first_c, end_c - first_c, spans.score_c)
     return trimmed if (start_c < end_c).all() else trimmed.take(start_c < end_c)
+
+
+def _codes(text: str) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Return the characters' numbers, in as few bytes as they fit in."""
+    try:
+        return np.frombuffer(text.encode("latin-1"), np.uint8)
+    except UnicodeEncodeError:
+        return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def cut(spans: Spans, contexts: Sequence[str]) -> list[str]:
@@ -116,6 +125,10 @@ def _best_first(example_c: Ints, score_c: Floats) -> Ints:
     Sorting numbers that all differ, of example, rank and place, takes a fourth of the time of
     numpy's stable sorts.
     """
+    with np.errstate(over="ignore"):
+        single_c = score_c.astype(np.float32)
+    if (single_c == score_c).all():  # raw scores are
+        return best_first(single_c, example_c, int(example_c[-1]) + 1)
     count = len(score_c)
     order_c = np.argsort(-score_c)
     falling = score_c[order_c]
@@ -144,5 +157,5 @@ def probabilities(scores_ea: Floats, null_e: Floats, temperature: float) -> tupl
     return weights[:, :-1], weights[:, -1]
 
 
-def _is_blank(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+def _is_blank(codes: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.bool_]:
     return _BLANK.take(codes, mode="clip")

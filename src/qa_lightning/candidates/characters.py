@@ -60,8 +60,11 @@ def to_characters(tokens: TokenCandidates, features: datasets.Dataset) -> Window
         found = score_wn[rows] > IMPOSSIBLE
         starts = first_w[:, None] + 2 * start_token_wn[rows].astype(np.int64)
         ends = first_w[:, None] + 2 * last_token_wn[rows].astype(np.int64) + 1
-        start_char_wn[rows][found] = offsets[starts[found]]
-        end_char_wn[rows][found] = offsets[ends[found]]
+        if found.all():
+            start_char_wn[rows], end_char_wn[rows] = offsets[starts], offsets[ends]
+        else:
+            start_char_wn[rows][found] = offsets[starts[found]]
+            end_char_wn[rows][found] = offsets[ends[found]]
     return WindowCandidates(feature_index_w, start_char_wn, end_char_wn, score_wn, *of_window)
 
 
