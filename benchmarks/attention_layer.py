@@ -95,7 +95,7 @@ def measure(quick: bool) -> None:
     cases = [(rows, length, 0.0) for rows, length in (SIZES[:3] if quick else SIZES)]
     if not quick:
         cases += [(2, 384, 0.1), (1, 1024, 0.1)]
-    table = [compare(rows, length, dropout, repeats=3) for rows, length, dropout in cases]
+    table = [compare(rows, length, dropout, repeats=2) for rows, length, dropout in cases]
     print_table(
         f"Attention layer, forward and backward, {allocator()}",
         ("tokens", "dropout", "reference ms", "ours ms", "ratio", "kept MB", "ours MB", "ratio"),

@@ -1,6 +1,6 @@
 """Time the preparation of windows against the notebook's two functions, in one run.
 
-    python benchmarks/preparation.py [--data squad_v1_pt_sample.json] [--rounds 3]
+    python benchmarks/preparation.py [--data squad_v1_pt_sample.json] [--rounds 2]
 
 The notebook (run_qa.py) maps `prepare_train_features` and `prepare_validation_features`, written
 anew here, over the same questions: the first makes the labels, the second what answers are read
@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA / "squad_v1_pt_sample.json")
     parser.add_argument("--tokenizer", type=Path, help="default: longformer_bpe beside the data")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="one round")
     options = parser.parse_args()
     logging.getLogger("qa_lightning").setLevel(logging.ERROR)

@@ -70,7 +70,7 @@ def measure(quick: bool) -> None:
             "ours": ours,
             "matrix products alone": products(CASE),
         },
-        repeats=1 if quick else 3,
+        repeats=1 if quick else 2,
     )
     slowest = times["reference, padded"]
     print_table(
@@ -81,7 +81,7 @@ def measure(quick: bool) -> None:
     print_table(
         f"Our step by operator, {allocator()}",
         ("operator", "%"),
-        operators(ours, steps=1 if quick else 3),
+        operators(ours, steps=1 if quick else 2),
     )
 
 
