@@ -37,7 +37,7 @@ format: $(STAMP) ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure every performance claim, and write benchmarks/RESULTS.md
+bench: $(STAMP) ## Measure speed, memory and alignment, and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
 
 clean: ## Remove .venv and caches

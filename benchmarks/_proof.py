@@ -93,7 +93,16 @@ def longified(model: str, work: Path, *, attention_window: int, seed: int) -> Pa
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read the questions of a SQuAD 1.1 file."""
+    """Read the questions of a SQuAD 1.1 file.
+
+    Raises:
+        SystemExit: there is no such file.
+    """
+    if not path.is_file():
+        raise SystemExit(
+            f"Expected a SQuAD 1.1 file; there is no {path}. Name one with --data, or the folder "
+            "that holds it with QA_LIGHTNING_REALDATA."
+        )
     return [
         {"id": qa["id"], "title": article["title"], "context": paragraph["context"],
          "question": qa["question"],

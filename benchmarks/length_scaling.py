@@ -1,9 +1,9 @@
-"""Claim: the time per token stays flat from 1,024 to 16,384 tokens, and memory grows linearly.
+"""Claim: the time per token stays flat from 1,024 to 16,384 tokens, memory grows at most so.
 
 A Longformer of two layers (256 wide, 4 heads, window 256, position embeddings for 16,384
-tokens), forward and backward on one row. Each length runs in a process of its own, whose highest
-resident memory counts. The plot is of the whole run with the default allocator; it is written
-beside this file where matplotlib is installed.
+tokens), forward and backward on one row. Each length runs in a process of its own; what counts
+is how far its highest resident memory lies above that before. The plot is of the whole run with the
+default allocator; it is written beside this file where matplotlib is installed.
 """
 
 import json

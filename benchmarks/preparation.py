@@ -192,7 +192,7 @@ def measure(path: Path, tokenizer_path: Path, rounds: int) -> None:
     peer = medians["notebook: train + validation features"]
     print_table(
         f"Preparation of {len(examples)} questions ({windows} windows), medians of {rounds} runs "
-        f"in turns, {allocator()}; goal: 8 times the notebook, and less than 1 s when cached",
+        f"in turns, {allocator()}; goal: 8 times the notebook (one table), less than 1 s if cached",
         ["way", "seconds", "questions/s", "times the notebook"],
         [
             [name, f"{seconds:.3f}", f"{len(examples) / seconds:,.0f}", peer / seconds]

@@ -25,8 +25,8 @@ and the draws of dropout, as the same seed means another thing to either trainer
 that our `alignment: repair` moves to the right place (4 of 1,181 windows); how windows of a
 question compete, by the raw score in run_qa.py, relative to the window's null score in ours.
 
-Three epochs, since after one (148 steps, `--epochs 1`) the scores still rise steeply, and one seed
-is 4 EM and more from the next whatever the way.
+Three epochs, since after one (148 steps, `--epochs 1`) the scores still rise steeply, and their
+standard deviation over seeds is some 4 EM for either way.
 
 Training seconds leave out preparation and evaluation; the whole process's have them. Shares are of
 the sums over seeds, and in brackets of each seed.

@@ -1,4 +1,4 @@
-"""Run every benchmark and write `benchmarks/RESULTS.md`: the tables, machine, versions and date.
+"""Run the benchmarks that take minutes and write `benchmarks/RESULTS.md`: tables, machine, date.
 
 python benchmarks/run.py [NAME ...]
 
@@ -17,7 +17,8 @@ FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "RESULTS.md"
 
 # Name → its options. Files whose name starts with an underscore are helpers. What trains for
-# much of an hour (`label_repair`, `proof_xquad`, `proof_labels`) is run alone.
+# much of an hour (`label_repair`, `proof_xquad`, `proof_labels`), or wants a trained checkpoint
+# (`window_scoring`), is run alone.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "attention_layer": (),
     "training_step": (),
@@ -54,8 +55,8 @@ def run(name: str) -> tuple[str, bool]:
 def header() -> str:
     """Say on what the figures were measured."""
     return (
-        f"# Results\n\nWritten by `make bench` {machine()}. Each table is of one run in which the "
-        "ways took turns; the ratios count, not the times.\n"
+        f"# Results\n\nWritten by `make bench` {machine()}. Where there is a peer, both took turns "
+        "in one run; the ratios count, not the times.\n"
     )
 
 

@@ -3,7 +3,7 @@
 A Longformer for question answering of base width (768, 12 heads, window 512) with four layers:
 forward, backward, clipping and AdamW. Ours: windowed attention, rows padded to the longest of
 the batch. Reference: transformers' attention, rows padded to 384, which the model pads to 512.
-The last line is the demo's small model, where the number of operations counts and not their size.
+The demo's small model comes last, where the number of operations counts and not their size.
 With an allocator that keeps memory the steps with dropout have to do.
 """
 

@@ -24,6 +24,14 @@ def test_examples_in_docstrings(name):
     assert failed == 0
 
 
+def test_data_that_are_not_there_are_told(tmp_path):
+    read_rows = importlib.import_module("_proof").read_rows
+    with pytest.raises(
+        SystemExit, match=r"there is no .*absent\.json.*--data.*QA_LIGHTNING_REALDATA"
+    ):
+        read_rows(tmp_path / "absent.json")
+
+
 def test_interrupted_proof_goes_on_after_its_last_whole_record(tmp_path):
     records = importlib.import_module("_runs").Records
     path = tmp_path / "runs.jsonl"
