@@ -232,7 +232,11 @@ def test_the_demo_tells_the_time_and_ends_with_answers_and_the_next_command(
         assert gold == row["answers"]["text"][0]
     *_, last = said.strip().splitlines()
     assert last.startswith("Next: ")
-    assert last.endswith(f"lightning test --config {DEMO.relative_to(ROOT)} --ckpt_path best")
+    # The run's own file: it holds what the command line changed.
+    *_, config = last.removesuffix(" --ckpt_path best").split("lightning test --config ")
+    folder = offline_hub / "runs" / "demo"
+    assert Path(config).resolve() == (folder / "config.yaml").resolve()
+    assert read_yaml(folder / "config.yaml")["data"]["train_split"] == "train[:300]"
 
 
 @pytest.mark.two_process

@@ -1,5 +1,6 @@
 """What a run looks like to the person who started it: how long it takes, what it answers."""
 
+import shlex
 import shutil
 import sys
 import time
@@ -23,7 +24,7 @@ class AnswerPreview(Callback):
     Args:
         questions: how many questions to show.
         estimate_after: optimizer steps to time before the estimate is printed.
-        next_command: what to try next, printed last.
+        next_command: what to try next, printed last; ``{folder}`` in it is the run's folder.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class AnswerPreview(Callback):
         console = console_of(trainer)
         console.print(answer_table(answers[::step][: self.questions], examples))
         if self.next_command:
-            command = as_found_here(self.next_command)
+            folder = _from_here(Path(trainer.default_root_dir))
+            command = as_found_here(self.next_command.replace("{folder}", shlex.quote(folder)))
             console.print(f"Next: [bold]{command}[/bold]", soft_wrap=True)
 
 
@@ -90,8 +92,12 @@ def as_found_here(command: str) -> str:
     found = shutil.which(name)
     if not own.is_file() or (found is not None and own.samefile(found)):
         return command
+    return " ".join([_from_here(own), *arguments])
+
+
+def _from_here(path: Path) -> str:
     here = Path.cwd()
-    return " ".join([str(own.relative_to(here) if here in own.parents else own), *arguments])
+    return str(path.relative_to(here) if here in path.parents else path)
 
 
 def _duration(seconds: float) -> str:
