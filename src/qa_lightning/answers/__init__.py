@@ -102,7 +102,7 @@ def select_answers(
         records when they are asked for, as often as they are.
 
     Raises:
-        InputError: an unknown scoring, or a number out of its range.
+        InputError: an unknown scoring, a number out of its range, or a row that is not there.
     """
     if n_best < 1:
         raise InputError(f"Expected `n_best` to be at least 1; got {n_best}.")

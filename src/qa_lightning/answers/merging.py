@@ -110,7 +110,7 @@ def _distinct(spans: Spans) -> tuple[Ints, Floats]:
     """Return where each span is found, ordered by example, start and end, and its best score."""
     length_c = spans.end_c - spans.start_c
     starts, lengths = 1 + int(spans.start_c.max()), 1 + int(length_c.max())
-    # One number a span: 1,024 examples, 2**29 characters and a length of 2**24 are 63 bits.
+    # One number a span: 512 examples, 2**30 characters and a length of 2**24 are 63 bits.
     key_c = (spans.example_c * starts + spans.start_c) * lengths + length_c
     order_c = np.argsort(key_c)
     key_c = key_c[order_c]

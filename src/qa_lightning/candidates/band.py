@@ -27,7 +27,7 @@ def band_spans(
     tokens 0 with a score of ``-inf`` fill up.
 
     A lower bound on the score of a window's n-th best start leaves few more than ``n`` starts, and
-    of their spans few more than ``n``; only these are put in order.
+    of their spans a few times ``n``; only these are put in order.
 
     Args:
         start_bl: free of NaN and ``inf``.
@@ -55,8 +55,7 @@ def band_spans(
     ends_md = _strided(ends_bm, (ends_bm.size - n_lengths + 1, n_lengths), (4, 4))
     scores_sd = ends_md[place_s + row_s * (n_lengths - 1)]
     scores_sd += start_bl.ravel()[place_s][:, None]
-    # Repeated, since numpy compares row by row what it has to broadcast.
-    place_x = np.flatnonzero(scores_sd.ravel() >= np.repeat(least_b[row_s], n_lengths))
+    place_x = np.flatnonzero(scores_sd >= least_b[row_s][:, None])
     start_x = place_x // n_lengths
     if not len(place_x):
         return (*np.zeros((2, rows, n_best), np.int64), np.full((rows, n_best), _IMPOSSIBLE))

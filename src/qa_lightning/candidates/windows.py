@@ -158,7 +158,7 @@ def _reduce_on_cpu(
     n_best: int,
     max_answer_length: int,
 ) -> Reduced:
-    """Reduce logits with numpy: half the time of :func:`_reduce` on the CPU."""
+    """Reduce logits with numpy: two thirds of the time of :func:`_reduce` on the CPU."""
     check_sizes(n_best, max_answer_length)
     attention_bl, context_bl = masks.attention_mask_bl.numpy(), masks.context_mask_bl.numpy()
     logits = [start_logits_bl.detach().float(), end_logits_bl.detach().float()]

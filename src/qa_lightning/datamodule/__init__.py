@@ -87,7 +87,7 @@ class QADataModule(LightningDataModule):
         eval_batch_size: windows per batch and process in evaluation; None is twice ``batch_size``.
         pad_to: ``longest`` of the batch, or ``max_length``.
         group_by_length: draw training batches from windows, or documents, of like length, which
-            need little padding. Batches of mixed lengths can learn a little more in few steps.
+            need little padding.
         all_gold_spans: give batches the places of all gold spans, not of the first alone, and
             count windows with any of them as windows with the answer; for the objectives
             ``any_answer`` and ``document``. None is False (the command line fills in what the
