@@ -143,13 +143,15 @@ def test_broken_lines_and_records(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join([lines[0], '{"id": "cut', "", "[1]", lines[1]]))
     message = message_of(path)
-    assert "2 of 4 cannot be read" in message
+    assert "and answers {text, answer_start}; 2 of 4 cannot be read" in message
     assert f"{path}, line 2: is no JSON: Unterminated string" in message
     assert f"{path}, line 4: is JSON, but no object" in message
     table = tmp_path / "x.csv"
     table.write_text('context,question\n"two\nlines",q\nc,q,extra\n')
     told = f"{table}, line 4, id 'row-1': has 3 cells where the header has 2"
-    assert told in message_of(table, with_answers=False)
+    message = message_of(table, with_answers=False)
+    assert told in message
+    assert "Expected rows with id, context and question; 1 of 2 cannot" in message
     table.write_text('context,question\n"c,q\n')
     assert f"Expected CSV in {table}; it breaks near line" in message_of(table)
 

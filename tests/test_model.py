@@ -202,6 +202,7 @@ def test_every_layer_and_the_head_have_rates_of_their_own() -> None:
         assert base_rate(group) == pytest.approx(1e-3)
 
 
+@pytest.mark.filterwarnings("error:.*checkpointing_enable:FutureWarning")
 def test_activations_are_recomputed_without_reentrant_passes() -> None:
     module = built(gradient_checkpointing=True)
     layers = module.network.longformer.encoder.layer

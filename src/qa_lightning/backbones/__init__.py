@@ -13,6 +13,7 @@ from qa_lightning.backbones.building import (
     model_inputs,
     network_class,
     positions_of,
+    recompute_activations,
 )
 from qa_lightning.backbones.configs import network_config, plain_config, pretrained_config
 
@@ -30,4 +31,5 @@ __all__ = [
     "plain_config",
     "positions_of",
     "pretrained_config",
+    "recompute_activations",
 ]

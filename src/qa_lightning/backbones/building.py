@@ -53,6 +53,20 @@ def load_network(name: str, revision: str | None = None) -> PreTrainedModel:
     return network
 
 
+def recompute_activations(network: PreTrainedModel) -> None:
+    """Keep layers' inputs alone in training, and compute the rest again in the backward pass.
+
+    Non-reentrant, so that frozen parts and unused parameters are no matter.
+    """
+    options = {"use_reentrant": False}
+    if hasattr(network, "activation_checkpointing_enable"):  # as newer releases call it
+        network.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
+    else:
+        network.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
+            gradient_checkpointing_kwargs=options
+        )
+
+
 def model_inputs(network: PreTrainedModel) -> list[str]:
     """Return which tensors of a batch a network takes.
 

@@ -106,8 +106,12 @@ def complete_ids(rows: SplitRows, columns: ColumnNames, prefix: str) -> SplitRow
     return rows._replace(faults=sorted(faults.items()))
 
 
-def check_faults(parts: Sequence[tuple[Slice, SplitRows]]) -> None:
+def check_faults(parts: Sequence[tuple[Slice, SplitRows]], *, answers: bool) -> None:
     """Tell the faults in the selected rows all at once.
+
+    Args:
+        parts: the selected rows.
+        answers: whether rows need answers, for the message.
 
     Raises:
         InputError: there are any.
@@ -120,11 +124,12 @@ def check_faults(parts: Sequence[tuple[Slice, SplitRows]]) -> None:
         lines += [_fault_line(rows, *fault) for fault in selected[: max(0, _TOLD - len(lines))]]
     if count:
         total = sum(part.stop - part.start for part, _ in parts)
+        asked = ", question and answers {text, answer_start}" if answers else " and question"
         rest = f"\n  and {count - len(lines)} more" if count > len(lines) else ""
+        told = "\n  ".join(lines)
         raise InputError(
-            "Expected rows with id, context, question and answers {text, answer_start}; "
-            f"{count} of {total} cannot be read:\n  " + "\n  ".join(lines) + rest + "\n"
-            "Mend or remove them; name columns that are called otherwise with `columns`."
+            f"Expected rows with id, context{asked}; {count} of {total} cannot be read:\n  {told}"
+            f"{rest}\nMend or remove them; name columns that are called otherwise with `columns`."
         )
 
 

@@ -72,7 +72,7 @@ def load_examples(
     chosen = choose_splits(split, opened.splits(), opened.label)
     read = {name: _read_split(opened, name, names, with_answers, chosen) for name in chosen}
     key = _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
-    table = _select(read, split or chosen[0], opened.label, unique_ids=unique_ids)
+    table = _select(read, split or chosen[0], opened.label, with_answers, unique_ids)
     info = datasets.DatasetInfo(features=CANONICAL_FEATURES)
     # Without a fingerprint `datasets` would pickle the whole table to make one.
     name = datasets.NamedSplit((split or chosen[0]).replace(" ", ""))
@@ -162,11 +162,13 @@ def _read_batch(
     return faults
 
 
-def _select(read: Mapping[str, SplitRows], split: str, label: str, *, unique_ids: bool) -> pa.Table:
+def _select(
+    read: Mapping[str, SplitRows], split: str, label: str, answers: bool, unique_ids: bool
+) -> pa.Table:
     """Cut the selected rows out of their splits, and check them."""
     slices = slices_of(split, {name: rows.table.num_rows for name, rows in read.items()})
     parts = [(part, read[part.split]) for part in slices]
-    check_faults(parts)
+    check_faults(parts, answers=answers)
     table = pa.concat_tables(
         rows.table.slice(part.start, part.stop - part.start) for part, rows in parts
     )

@@ -17,6 +17,7 @@ from qa_lightning.backbones import (
     model_inputs,
     network_config,
     plain_config,
+    recompute_activations,
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
@@ -144,9 +145,7 @@ class QAModule(LightningModule):
         network = self._build_network()
         _attend(network, self.hparams["attention"])
         if self.hparams["gradient_checkpointing"]:
-            network.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
-                gradient_checkpointing_kwargs={"use_reentrant": False}
-            )
+            recompute_activations(network)
         if self.hparams["lora"] is not None:
             self._lora = add_adapters(network, self.hparams["lora"])
         if self.hparams["freeze_embeddings"]:
