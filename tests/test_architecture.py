@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "answerer": {"answers", "attention", "backbones", "batches", "candidates", "features"},
     "answers": {"examples", "candidates"},
     "attention": set(),
-    "backbones": set(),
+    "backbones": {"folders"},
     "batches": {"features"},
     "calibration": {"answers", "scores"},
     "callbacks": {

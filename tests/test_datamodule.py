@@ -273,7 +273,9 @@ def test_batches_of_whole_documents(make: Any) -> None:
 def test_documents_of_sampled_windows(make: Any) -> None:
     settings = {"group_by_document": True, "all_gold_spans": True, "batch_size": 4}
     data = prepared(make(negative_windows=0.0, **settings))
-    for batch in data.train_dataloader():
+    with pytest.warns(UserWarning, match=r"`data.negative_windows` of 0.0 leaves some out"):
+        batches = data.train_dataloader()
+    for batch in batches:
         assert (batch["gold_start_positions"] >= 0).any(1).all()
         assert batch["document_index"].max() == 3
 

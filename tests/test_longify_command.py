@@ -138,7 +138,7 @@ def test_a_window_holds_something(bert: Path, tmp_path: Path, window: int) -> No
 
 def test_a_file_in_the_place_of_the_folder_is_refused(bert: Path, tmp_path: Path) -> None:
     (tmp_path / "long").write_text("keep me")
-    with pytest.raises(InputError, match="new or an empty folder"):
+    with pytest.raises(InputError, match=r"new or an empty folder; .*long is a file"):
         longify(bert, tmp_path / "long")
 
 
@@ -195,3 +195,7 @@ def test_an_unsupported_type_names_the_supported_ones(tmp_path: Path) -> None:
 def test_a_name_that_is_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'nobody/nothing' could not be loaded"):
         longify("nobody/nothing", tmp_path / "long")
+    with pytest.raises(
+        InputError, match="nowhere' could not be loaded: there is no such"
+    ):
+        longify(str(tmp_path / "nowhere"), tmp_path / "long")

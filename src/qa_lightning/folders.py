@@ -16,11 +16,23 @@ def folder_problems(folder: Path, option: str) -> Iterator[str]:
         folder: to be written.
         option: its name for the user.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    is_file = folder.exists() and not folder.is_dir()
+    if is_file or (folder.exists() and any(folder.iterdir())):
+        found = "is a file" if is_file else "holds something"
         yield (
-            f"Expected `{option}` to be a new or an empty folder; {folder} holds something. Name "
+            f"Expected `{option}` to be a new or an empty folder; {folder} {found}. Name "
             "another, or remove it."
         )
+
+
+def is_absent_folder(name: str) -> bool:
+    """Return whether a folder or Hub id can only be a folder, and is not there.
+
+    >>> is_absent_folder("./no/such/folder"), is_absent_folder("allenai/longformer-base-4096")
+    (True, False)
+    """
+    is_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    return is_path and not Path(name).exists()
 
 
 @contextmanager

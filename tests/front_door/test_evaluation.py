@@ -159,9 +159,12 @@ def test_windows_of_unaligned_answers_are_left_out_of_the_loss_and_counted(
 
 
 @pytest.mark.parametrize("limit", [1, 0.5])
-def test_a_partial_pass_is_no_score(limit: float, small: Path, tmp_path: Path) -> None:
+def test_a_partial_pass_is_no_score_and_is_told(
+    limit: float, small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     arguments = ("--trainer.limit_val_batches", limit, "--data.eval_batch_size", 4)
     run("fit", "--config", small, *arguments, RECORDER)
+    assert "windows were seen, as `limit_val_batches`" in caplog.text
     keys = set(recorded().logged[-1])
     assert "val_partial/loss" in keys
     assert not [key for key in keys if key.startswith("val/")]

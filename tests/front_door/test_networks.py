@@ -10,6 +10,7 @@ from transformers import AutoModelForQuestionAnswering
 
 from backbones_support import plain_values, write_backbone
 from qa_lightning import QuestionAnswerer
+from qa_lightning.longify import longify
 from running import (
     RECORDER,
     fail,
@@ -127,6 +128,13 @@ def test_windows_must_fit_a_short_networks_positions(
     message = fail(capsys, "fit", "--config", config, "--data.max_length", room + 1)
     assert f"at most the {room} positions of the model; got {room + 1}" in message
     assert f"qa-lightning longify {folder} --output DIR" in message
+    long = longify(folder, tmp_path / "long", max_length=room, attention_window=8)
+    chosen = ("--model.model_name_or_path", long, "--data.max_length", room + 1)
+    assert "take a checkpoint with more positions" in fail(
+        capsys, "fit", "--config", config, *chosen
+    )
+    absent = fail(capsys, "fit", "--config", config, "--model.model_name_or_path", "./nowhere")
+    assert "'./nowhere' could not be loaded: there is no such folder." in absent
     batches = ("--trainer.limit_train_batches", 1, "--trainer.limit_val_batches", 1, RECORDER)
     run("fit", "--config", config, "--data.max_length", room, *batches)
     assert recorded().trainer.global_step == 1

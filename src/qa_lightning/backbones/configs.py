@@ -11,6 +11,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from qa_lightning.errors import InputError
+from qa_lightning.folders import is_absent_folder
 
 DEFAULT_TYPE = "longformer"
 
@@ -114,7 +115,9 @@ def not_buildable(error: Exception, model_type: str) -> InputError:
 
 def not_loadable(name: str, error: Exception) -> InputError:
     """Return the error for a checkpoint that is not there, or is none."""
+    absent = is_absent_folder(name)
+    reason = "there is no such folder." if absent else str(error).splitlines()[0]
     return InputError(
         "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
-        f"{name!r} could not be loaded: {str(error).splitlines()[0]}"
+        f"{name!r} could not be loaded: {reason}"
     )

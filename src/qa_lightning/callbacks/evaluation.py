@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess
@@ -150,6 +151,12 @@ class AnswerEvaluation(Callback):
         )
         self._store.reset()
         if result.partial or trainer.sanity_checking:
+            if not trainer.sanity_checking:
+                rank_zero_info(
+                    f"Not all {len(split.features)} windows were seen, as `limit_val_batches` and "
+                    f"its kin have it: scores go under `{stage}_partial/`, and neither files nor a "
+                    "best checkpoint are written."
+                )
             stage = f"{stage}_partial"
         else:
             self.latest = result

@@ -213,7 +213,12 @@ def network_problems(config: Namespace) -> Iterator[str]:
 def _more_room(name: str | None, settings: PreTrainedConfig) -> str:
     if name is not None and settings.model_type in SUPPORTED:
         return f"turn the model into a Longformer: `qa-lightning longify {name} --output DIR`."
-    return "raise `model.config.max_position_embeddings` of a model built from scratch."
+    if name is not None:
+        return (
+            "take a checkpoint with more positions (`qa-lightning longify` makes one with "
+            "`--max_length`)."
+        )
+    return "raise `model.config.max_position_embeddings`."
 
 
 def _network_settings(config: Namespace) -> PreTrainedConfig:

@@ -10,7 +10,9 @@ def build_parser() -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(
         description="Make a Longformer of a BERT, RoBERTa, XLM-RoBERTa, CamemBERT or BERTimbau"
         " checkpoint: the same hidden states for short inputs, and positions for long ones. Then"
-        " `lightning fit --model.model_name_or_path OUTPUT`."
+        " `lightning fit --model.model_name_or_path OUTPUT`. With transformers alone, pass it a"
+        " `global_attention_mask` (CLS and question): its Longformer makes one by itself only from"
+        " three separators a row, and tokenizers of BERT models put two."
     )
     parser.add_argument("model", help="folder or Hub id of the short-context checkpoint")
     parser.add_argument("--output", required=True, help="a folder that is new or empty")

@@ -7,6 +7,7 @@ from typing import Any
 
 import datasets
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import PreTrainedTokenizerBase
 
@@ -279,6 +280,12 @@ class QADataModule(LightningDataModule):
         windows = WindowDataset(self.train_features)
         batch_size, lengths = settings["batch_size"], windows.lengths()
         if settings["group_by_document"]:
+            if settings["negative_windows"] < 1:
+                rank_zero_warn(
+                    "Expected all windows of a document with `data.group_by_document`; "
+                    f"`data.negative_windows` of {settings['negative_windows']} leaves some out "
+                    "for good. Set it to 1; `data.windows_per_document` bounds a batch."
+                )
             documents = DocumentDataset(
                 windows, windows_per_document=settings["windows_per_document"], seed=self._seed
             )

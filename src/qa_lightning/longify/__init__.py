@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from qa_lightning.errors import InputError
-from qa_lightning.folders import folder_problems, whole_folder
+from qa_lightning.folders import folder_problems, is_absent_folder, whole_folder
 from qa_lightning.longify.conversion import HEAD, longformer_of
 
 __all__ = ["SUPPORTED", "longformer_of", "longify"]
@@ -145,6 +145,8 @@ def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
 
 def _unreadable(name: str, error: Exception) -> InputError:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
+    if is_absent_folder(name):
+        reason = "there is no such folder."
     return InputError(
         "Expected `model` to be the folder or the Hub id of a checkpoint; "
         f"{name!r} could not be loaded: {reason}"
