@@ -195,7 +195,5 @@ def test_an_unsupported_type_names_the_supported_ones(tmp_path: Path) -> None:
 def test_a_name_that_is_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'nobody/nothing' could not be loaded"):
         longify("nobody/nothing", tmp_path / "long")
-    with pytest.raises(
-        InputError, match="nowhere' could not be loaded: there is no such"
-    ):
+    with pytest.raises(InputError, match="nowhere' could not be loaded: there is no such"):
         longify(str(tmp_path / "nowhere"), tmp_path / "long")
