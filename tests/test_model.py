@@ -9,7 +9,7 @@ import torch
 from transformers import LongformerForQuestionAnswering
 
 from qa_lightning.attention.flex import FlexSelfAttention
-from qa_lightning.backbones import network_config, plain_config
+from qa_lightning.backbones import network_config, plain_config, recompute_activations
 from qa_lightning.errors import InputError
 from qa_lightning.model import (
     LR_SCHEDULES,
@@ -210,6 +210,13 @@ def test_activations_are_recomputed_without_reentrant_passes() -> None:
     assert all(
         layer._gradient_checkpointing_func.keywords["use_reentrant"] is False for layer in layers
     )
+
+
+def test_older_releases_of_transformers_recompute_under_their_own_name() -> None:
+    asked: list[dict[str, Any]] = []
+    network = SimpleNamespace(gradient_checkpointing_enable=lambda **options: asked.append(options))
+    recompute_activations(network)
+    assert asked == [{"gradient_checkpointing_kwargs": {"use_reentrant": False}}]
 
 
 def test_frozen_embeddings_learn_nothing_and_all_else_does() -> None:

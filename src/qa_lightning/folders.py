@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
+
 from qa_lightning.errors import InputError
 
 
@@ -31,8 +34,11 @@ def is_absent_folder(name: str) -> bool:
     >>> is_absent_folder("./no/such/folder"), is_absent_folder("allenai/longformer-base-4096")
     (True, False)
     """
-    is_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    return is_path and not Path(name).exists()
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return not Path(name).exists()
+    return False
 
 
 @contextmanager

@@ -72,7 +72,9 @@ def load_examples(
     chosen = choose_splits(split, opened.splits(), opened.label)
     read = {name: _read_split(opened, name, names, with_answers, chosen) for name in chosen}
     key = _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
-    table = _select(read, split or chosen[0], opened.label, with_answers, unique_ids)
+    table = _select(
+        read, split or chosen[0], opened.label, answers=with_answers, unique_ids=unique_ids
+    )
     info = datasets.DatasetInfo(features=CANONICAL_FEATURES)
     # Without a fingerprint `datasets` would pickle the whole table to make one.
     name = datasets.NamedSplit((split or chosen[0]).replace(" ", ""))
@@ -163,7 +165,7 @@ def _read_batch(
 
 
 def _select(
-    read: Mapping[str, SplitRows], split: str, label: str, answers: bool, unique_ids: bool
+    read: Mapping[str, SplitRows], split: str, label: str, *, answers: bool, unique_ids: bool
 ) -> pa.Table:
     """Cut the selected rows out of their splits, and check them."""
     slices = slices_of(split, {name: rows.table.num_rows for name, rows in read.items()})
