@@ -1,10 +1,19 @@
 """The config of a network: from plain values and back, or of a checkpoint."""
 
+import inspect
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_QUESTION_ANSWERING_MAPPING,
+    AutoConfig,
+    PreTrainedConfig,
+)
+from transformers import __version__ as transformers_version
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
@@ -19,6 +28,14 @@ DEFAULT_TYPE = "longformer"
 # for these two, which were trained in ways of their own.
 _ENCODERS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, "splinter", "xlnet"} & {
     *MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
+}
+
+# Written by transformers, and by us, into configs that came from it; nobody types it.
+_ORIGIN = "transformers_version"
+_READ = re.compile(r"""config\.(\w+)|config,\s*["'](\w+)["']""")
+_NOT_OF_THE_NETWORK = {
+    *(_ORIGIN, "_name_or_path", "dtype", "torch_dtype"),
+    *("auto_map", "quantization_config"),  # code of a repository, the precision of its weights
 }
 
 # What transformers raises for a head count of zero, an unknown activation, a size in words, …
@@ -38,14 +55,16 @@ def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
 
     Args:
         settings: keys of the config; ``model_type`` says of which (``bert``, …), and is that of a
-            Longformer where it is left out.
+            Longformer where it is left out. With ``transformers_version`` among them they are a
+            config that came from transformers, of which no key is doubted.
 
     Raises:
-        InputError: a key that the config does not know (it would be stored and ignored), a value
-            of the wrong type, or a kind of network that is no encoder with a question-answering
-            head.
+        InputError: a key that neither the config nor the network knows (it would be stored and
+            ignored), a value of the wrong type, or a kind of network that is no encoder with a
+            question-answering head.
     """
     values = dict(settings)
+    from_transformers = values.pop(_ORIGIN, None) is not None
     model_type = values.pop("model_type", DEFAULT_TYPE)
     reference = CONFIG_MAPPING[model_type]() if model_type in _ENCODERS else None
     if reference is None or reference.is_encoder_decoder:
@@ -54,11 +73,13 @@ def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
             f"question-answering head for (longformer, bert, roberta, …); got {model_type!r}."
         )
     config_class: type[PreTrainedConfig] = type(reference)
-    unknown = sorted(key for key in values if not hasattr(reference, key))
+    unknown = {key for key in values if not hasattr(reference, key)}
+    if unknown:
+        unknown -= unknown if from_transformers else _keys_read_by_the_network(config_class)
     if unknown:
         raise InputError(
             f"Expected `model.config` to hold keys of transformers' {config_class.__name__}; "
-            f"{', '.join(unknown)} is none. See its documentation for their names."
+            f"{', '.join(sorted(unknown))} is none. See its documentation for their names."
         )
     try:
         return config_class(**values)
@@ -89,17 +110,37 @@ def pretrained_config(name: str, revision: str | None = None) -> PreTrainedConfi
 def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
     """Return what differs from the defaults of a config, as plain Python values.
 
-    ``model_type`` is among them unless it is a Longformer's.
+    ``model_type`` is among them unless it is a Longformer's. So is every value that the config's
+    class does not declare, since networks read such ones too (DeBERTa's ``position_buckets``); the
+    values are then marked as transformers', by its version.
     """
-    ignored = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
-    if config.model_type == DEFAULT_TYPE:
-        ignored.add("model_type")
-    reference = type(config)()
-    return {
+    values = {
         key: value
         for key, value in config.to_diff_dict().items()
-        if key not in ignored and hasattr(reference, key)
+        if key not in _NOT_OF_THE_NETWORK and _is_plain(value)
     }
+    if config.model_type == DEFAULT_TYPE:
+        values.pop("model_type", None)
+    reference = type(config)()
+    if any(not hasattr(reference, key) for key in values):
+        values[_ORIGIN] = transformers_version
+    return values
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value is one that JSON and YAML have."""
+    if isinstance(value, dict):
+        return all(map(_is_plain, (*value, *value.values())))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _keys_read_by_the_network(config_class: type[PreTrainedConfig]) -> set[str]:
+    """Return the keys that a network's code takes from its config, declared there or not."""
+    network = MODEL_FOR_QUESTION_ANSWERING_MAPPING[config_class]
+    source = inspect.getsource(sys.modules[network.__module__])
+    return {name for found in _READ.findall(source) for name in found if name}
 
 
 def not_buildable(error: Exception, model_type: str) -> InputError:
