@@ -32,7 +32,7 @@ from qa_lightning.callbacks.terminal import is_quiet
 from qa_lightning.cli.checkpoint_source import checkpoint_path, merge_checkpoint, read_checkpoint
 from qa_lightning.cli.filling import fill_and_check
 from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own
-from qa_lightning.datamodule import QADataModule
+from qa_lightning.datamodule import IN_MEMORY, QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.model import QAModule
 from qa_lightning.trackers import close_loggers, steady_loggers
@@ -43,6 +43,12 @@ _NO_NEWS = ("💡", "TPU available", "HPU available", "Loading `train_dataloader
 
 class QALightningCLI(LightningCLI):
     """Wire data, model, evaluation and the checkpoints of a run together."""
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``trainer:``, ``model:`` and ``data:``, whose data in memory has no key."""
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        parser.add_lightning_class_args(QAModule, "model")
+        parser.add_class_arguments(QADataModule, "data", sub_configs=True, skip=set(IN_MEMORY))
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the keys ``evaluation:``, ``checkpoint:`` and ``tracking:``."""

@@ -1,5 +1,6 @@
 """The LightningDataModule: drives examples → alignment → features → batches."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,7 @@ from qa_lightning.datamodule.tokenizers import (
 )
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError, SplitError
+from qa_lightning.examples import MemorySource
 from qa_lightning.features import WindowSettings
 
 __all__ = [
@@ -47,6 +49,8 @@ __all__ = [
     "tokenizer_from_files",
 ]
 
+IN_MEMORY = ("train", "validation", "test", "predict")
+"""Arguments that hold data itself: they are no keys of a configuration."""
 STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 STAGE_SPLITS["predict"] = ("predict",)
 
@@ -57,8 +61,19 @@ class QADataModule(LightningDataModule):
     After ``setup("fit")``: ``train_features``, ``val_features``, ``train_examples``,
     ``val_examples`` (``datasets.Dataset``) and ``alignment_audit`` (of the training split).
 
+    Data in memory is given by ``train``, ``validation``, ``test`` and ``predict``, or as
+    ``dataset``, in any shape that files may have: a ``datasets.Dataset``, a pandas or polars
+    frame, an Arrow table, a list of dicts, what ``json.load`` gives of a SQuAD file, or a path.
+    It is checked, repaired, cut and cached as files are, and never enters hyper-parameters,
+    checkpoints or trackers; the hash of its content does, as ``in_memory``.
+
     Args:
-        dataset: Hub id, a data file, a folder, or ``demo`` (generated, embedded).
+        dataset: Hub id, a data file, a folder, or ``demo`` (generated, embedded); from Python also
+            a ``DatasetDict`` or ``{split: data in memory}``.
+        train: data in memory to train on (split ``train``).
+        validation: data in memory to validate on (split ``validation``).
+        test: data in memory for ``test`` (split ``test``).
+        predict: data in memory for ``predict`` (split ``predict``); needs no answers.
         dataset_config: configuration of the Hub data set.
         revision: branch, tag or commit of the Hub data set.
         data_files: ``{split: path or list of paths}``, in place of ``dataset``.
@@ -112,8 +127,12 @@ class QADataModule(LightningDataModule):
 
     def __init__(
         self,
-        dataset: str = "demo",
+        dataset: str | Mapping[str, object] = "demo",
         *,
+        train: object = None,
+        validation: object = None,
+        test: object = None,
+        predict: object = None,
         dataset_config: str | None = None,
         revision: str | None = None,
         data_files: dict[str, str | list[str]] | None = None,
@@ -150,14 +169,31 @@ class QADataModule(LightningDataModule):
         self._tokenizer_object = tokenizer if not isinstance(tokenizer, str | None) else None
         if self._tokenizer_object is not None:
             tokenizer = self._tokenizer_object.name_or_path
-        self.save_hyperparameters(logger=False)
+        given = {"train": train, "validation": validation, "test": test, "predict": predict}
+        self._memory = memory_source(dataset, given, data_files=data_files)
+        dataset = dataset if isinstance(dataset, str) and self._memory is None else ""
+        self.save_hyperparameters(logger=False, ignore=IN_MEMORY)
         self.hparams["tokenizer"] = tokenizer
+        if self._memory is not None:
+            self._describe_memory(self._memory)
         problems = list(data_problems(self.hparams))
         if problems:
             raise InputError("\n".join(problems))
         self._splits: dict[str, PreparedSplit] = {}
         self.prediction_plan: BlockPlan | None = None
         """Which questions ``predict`` has still to answer; ``PredictionWriter`` sets it."""
+
+    def _describe_memory(self, memory: MemorySource) -> None:
+        """Put the hash of data in memory where the name of a data set would be."""
+        splits = memory.splits()
+        self.hparams["dataset"] = None
+        self.hparams["in_memory"] = {
+            name: hashlib.sha256(repr(memory.identity([name])).encode()).hexdigest()[:16]
+            for name in splits
+        }
+        for name in ("test", "predict"):
+            if self.hparams[f"{name}_split"] is None and name in splits:
+                self.hparams[f"{name}_split"] = name
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -216,7 +252,7 @@ class QADataModule(LightningDataModule):
 
     def _source(self) -> SourceSettings:
         settings = self.hparams
-        source: Source = settings["data_files"] or settings["dataset"]
+        source: Source = self._memory or settings["data_files"] or settings["dataset"]
         return SourceSettings(
             source=source,
             dataset_config=settings["dataset_config"],
@@ -386,6 +422,33 @@ class QADataModule(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep what the arguments say: the command line merges a checkpoint's before it builds."""
+
+
+def memory_source(
+    dataset: object, given: Mapping[str, object], *, data_files: object
+) -> MemorySource | None:
+    """Return the source of data in memory; None where a name or files are given.
+
+    Raises:
+        InputError: both are given, or data of no readable shape.
+    """
+    splits = {name: data for name, data in given.items() if data is not None}
+    named = [name for name, value in (("data_files", data_files),) if value]
+    named += [] if isinstance(dataset, str) and dataset == "demo" else ["dataset"]
+    if splits and named:
+        raise InputError(
+            f"Expected either `{named[0]}` or data in memory; got `{named[0]}` beside "
+            f"{', '.join(f'`{name}`' for name in splits)}. Leave one out."
+        )
+    if isinstance(dataset, str):
+        return MemorySource(splits) if splits else None
+    if not isinstance(dataset, Mapping) or len(dataset) == 0:
+        found = "no split" if isinstance(dataset, Mapping) else f"a {type(dataset).__name__}"
+        raise InputError(
+            f"Expected `dataset` to be a name or {{split: data}}; got {found}. Data in memory is "
+            "given by its split's name: `QADataModule(train=..., validation=...)`."
+        )
+    return MemorySource({str(name): data for name, data in dataset.items()})
 
 
 STAGE_OF = {"train": "fit", "val": "validate", "test": "test", "predict": "predict"}

@@ -19,14 +19,14 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
-from qa_lightning.examples import load_examples, source_fingerprint
+from qa_lightning.examples import MemorySource, load_examples, source_fingerprint
 from qa_lightning.features import WindowSettings, build_features, features_fingerprint
 
 log = logging.getLogger(__name__)
 
 PREPARATION_VERSION = 2
 
-Source = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+Source = str | Sequence[str] | Mapping[str, str | Sequence[str]] | MemorySource
 
 
 @dataclass(frozen=True)

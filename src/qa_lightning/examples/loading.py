@@ -26,7 +26,7 @@ from qa_lightning.examples.tables import canonical_table, row_dicts
 _LOADING_VERSION = 1  # raise it when the same bytes come to give other examples
 _SLICE_ROWS = 5_000
 
-AnySource = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths]
+AnySource = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths] | Source
 
 
 def load_examples(

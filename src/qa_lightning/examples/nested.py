@@ -11,7 +11,7 @@ from qa_lightning.examples.schema import ColumnNames, Row, Unreadable
 KeyedRow = tuple[tuple[int, str], Row]
 
 
-def document_rows(document: Any, path: Path, columns: ColumnNames) -> Iterator[KeyedRow]:
+def document_rows(document: Any, path: Path | str, columns: ColumnNames) -> Iterator[KeyedRow]:
     """Yield a document's rows, each with its number from 1 and its place in the document.
 
     Raises:
@@ -26,7 +26,7 @@ def document_rows(document: Any, path: Path, columns: ColumnNames) -> Iterator[K
             yield (number, where + inner), row
 
 
-def _entries(document: Any, path: Path, columns: ColumnNames) -> tuple[str, list[Any]]:
+def _entries(document: Any, path: Path | str, columns: ColumnNames) -> tuple[str, list[Any]]:
     found = f"a single {type(document).__name__}"
     if isinstance(document, list):
         return "", document

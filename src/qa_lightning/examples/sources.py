@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qa_lightning.errors import InputError
 from qa_lightning.examples.hub import HubSource
@@ -26,6 +26,7 @@ _SPLIT_WORDS = {
 }
 
 
+@runtime_checkable
 class Source(Protocol):
     """Read splits by name; ``identity`` changes exactly when what is read would."""
 
@@ -95,8 +96,13 @@ class FileSource:
         return [file for path in entries for file in _expand(path)]
 
 
+def file_source(splits: Mapping[str, Paths]) -> FileSource:
+    """Return the source of ``{split: path or paths}``."""
+    return FileSource({str(split): _as_paths(p) for split, p in splits.items()}, "the data files")
+
+
 def open_source(
-    source: str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths],
+    source: str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths] | Source,
     *,
     config: str | None,
     revision: str | None,
@@ -108,9 +114,10 @@ def open_source(
     Raises:
         InputError: nothing of that name exists, or it is no source at all.
     """
+    if isinstance(source, Source):
+        return source
     if isinstance(source, Mapping):
-        entries = {str(split): _as_paths(paths) for split, paths in source.items()}
-        return FileSource(entries, "the data files")
+        return file_source(source)
     if isinstance(source, PathLike) or (isinstance(source, str) and source != "demo"):
         path = Path(source).expanduser()
         if isinstance(source, str) and not path.exists() and _names_hub(source):

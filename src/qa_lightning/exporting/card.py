@@ -97,6 +97,8 @@ def dataset_name(data: Mapping[str, Any]) -> str:
     """Return what the training data is called, without a path of somebody's machine."""
     if data.get("data_files"):
         return "local files"
+    if data.get("in_memory"):
+        return "data in memory"
     return Path(str(data.get("dataset") or "unknown")).name if _is_path(data) else data["dataset"]
 
 
