@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any, Final, NamedTuple, Self
 
 STATUSES: Final = ("exact", "moved", "surface", "fuzzy", "ambiguous", "unaligned")
@@ -70,6 +71,20 @@ class AlignmentAudit:
     def to_dict(self) -> dict[str, Any]:
         """Return the audit as plain, JSON-ready types."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """Show how many answers have which status, in a notebook."""
+        answers = max(self.answers, 1)
+        rows = "".join(
+            f"<tr><td>{status}</td><td>{count:,}</td><td>{count / answers:.1%}</td></tr>"
+            for status, count in self.by_status.items()
+        )
+        return (
+            f"<table><caption>{self.answers:,} answers of {self.examples:,} questions under "
+            f"<code>{escape(self.policy)}</code>: {self.trusted:,} trusted, {self.repaired:,} of "
+            f"them repaired; {self.dropped:,} questions left out</caption><thead><tr><th>status"
+            f"</th><th>answers</th><th>share</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, overload
 
+from qa_lightning.answerer.showing import answers_html, passage_html
+
 _AROUND = 120  # characters of the document on either side of an answer
 
 
@@ -45,6 +47,10 @@ class PlacedAnswer(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {**self._asdict(), "snippet": self.snippet._asdict()}
+
+    def _repr_html_(self) -> str:
+        """Show the answer marked in its passage, in a notebook."""
+        return passage_html(self)
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,10 @@ class Answers(Sequence[PlacedAnswer]):
 
     def __iter__(self) -> Iterator[PlacedAnswer]:
         return iter(self.n_best)
+
+    def _repr_html_(self) -> str:
+        """Show the answers marked in their passages, in a notebook."""
+        return answers_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON: the given answer's fields, null without one."""
