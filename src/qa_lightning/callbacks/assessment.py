@@ -18,6 +18,7 @@ from qa_lightning.callbacks.scored import (
     window_examples,
 )
 from qa_lightning.candidates import WindowCandidates, to_characters
+from qa_lightning.errors import InputError
 from qa_lightning.scores import bootstrap_interval
 
 
@@ -123,6 +124,21 @@ def assess(
     scores["calibration_error"] = error
     scores |= further_figures(metrics, scored.predictions, gold.official)
     return Assessment(answers, scores, partial, settings, details)
+
+
+def check_losses(gathered: GatheredWindows) -> None:
+    """Refuse to score a network that gives no finite loss at all.
+
+    Raises:
+        InputError: there are labelled windows, and the loss of each is infinite or NaN.
+    """
+    loss_w = gathered.loss_b[gathered.loss_b != NO_LOSS]
+    if len(loss_w) and not loss_w.isfinite().any():
+        raise InputError(
+            f"Expected finite losses in evaluation; those of all {len(loss_w)} windows are "
+            "infinite or NaN. The network has diverged: go on from an earlier checkpoint, with a "
+            "lower `model.learning_rate` or with `trainer.gradient_clip_val`."
+        )
 
 
 def mean_loss(gathered: GatheredWindows, example_index_f: Ints) -> dict[str, float]:

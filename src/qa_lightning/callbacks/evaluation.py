@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
-from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess
+from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_losses
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
 from qa_lightning.callbacks.scored import SplitData
 from qa_lightning.candidates import SEARCHES, window_candidates
@@ -141,8 +141,10 @@ class AnswerEvaluation(Callback):
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         split: SplitData = trainer.datamodule.split(stage)  # type: ignore[attr-defined]
+        gathered = self._store.gathered()
+        check_losses(gathered)
         result = assess(
-            self._store.gathered(),
+            gathered,
             split,
             settings=self._settings(),
             fit=stage == "val",

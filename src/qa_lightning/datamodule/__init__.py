@@ -300,6 +300,11 @@ class QADataModule(LightningDataModule):
         """Return the training examples with their column ``spans``."""
         return self._splits["train"].examples
 
+    def training_ids(self, windows: Sequence[int]) -> list[str]:
+        """Return the ids of the examples that training windows, by ``feature_index``, are of."""
+        examples = self.train_features[list(windows)]["example_index"]
+        return list(self.train_examples[list(examples)]["id"])
+
     @property
     def val_examples(self) -> datasets.Dataset:
         """Return the validation examples, none left out."""

@@ -1,10 +1,11 @@
 """The LightningModule: tensors in, losses and logits out; it never sees text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_scheduler
 
@@ -21,6 +22,7 @@ from qa_lightning.backbones import (
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
+from qa_lightning.model.finite import POLICIES, StepGuard, check_weights
 from qa_lightning.model.optimizer import (
     base_rate,
     freeze_embeddings,
@@ -95,6 +97,9 @@ class QAModule(LightningModule):
         warmup_ratio: share of all optimizer steps, 0 to 1, in which the rate rises from zero.
         lr_schedule: one of ``LR_SCHEDULES``.
         gradient_checkpointing: recompute activations in the backward pass (non-reentrant).
+        nonfinite: what a step does whose loss or gradient is not finite; it is never applied, and
+            the examples are named. ``raise`` ends the run; ``skip`` goes on, and ends it after ten
+            such steps in a row.
         revision: branch, tag or commit of the Hub checkpoint.
 
     Raises:
@@ -122,6 +127,7 @@ class QAModule(LightningModule):
         warmup_ratio: float = 0.0,
         lr_schedule: str = "linear",
         gradient_checkpointing: bool = False,
+        nonfinite: str = "raise",
         revision: str | None = None,
     ) -> None:
         super().__init__()
@@ -136,6 +142,7 @@ class QAModule(LightningModule):
             confidence_weighting=confidence_weighting,
         )
         self.network: PreTrainedModel | None = None
+        self.guard = StepGuard(nonfinite)
         self._lora: dict[str, Any] | None = None
 
     def configure_model(self) -> None:
@@ -177,11 +184,41 @@ class QAModule(LightningModule):
         loss = self.objective.training_loss(batch, *self(batch))
         size = len(batch["input_ids"])
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
-        return loss
+        return self.guard.watch(loss, batch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Log the learning rate that this batch's step will use."""
         self.log("train/learning_rate", base_rate(self.optimizers().param_groups[0]))  # type: ignore[union-attr]
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        """Make a step as Lightning does, and tell it at once if it was not finite."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.guard.settle(self, self._window_names)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Log how many steps were not finite."""
+        if self.guard.policy == "skip":
+            self.log("train/skipped_steps", float(self.guard.skipped))
+
+    def on_validation_start(self) -> None:
+        """Refuse to score weights that training has spoilt."""
+        self._check_training()
+
+    def on_train_end(self) -> None:
+        """Refuse to end well with weights that training has spoilt."""
+        self._check_training()
+
+    def _check_training(self) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self.guard.settle(self, self._window_names, all_of_them=True)
+            check_weights(self)
+
+    def _window_names(self, windows: Sequence[int]) -> list[str]:
+        """Return the ids of windows' examples; of another datamodule, the windows' numbers."""
+        names = getattr(self.trainer.datamodule, "training_ids", None)  # type: ignore[attr-defined]
+        return names(windows) if names else [f"window {index}" for index in windows]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
         """Return the logits and, where there are labels, the loss of each window.
@@ -251,11 +288,20 @@ class QAModule(LightningModule):
         else:
             norm = nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf"))
         self.log("train/gradient_norm", norm)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        step = self.trainer.global_step + 1
+        self.guard.judge(optimizer, norm, step=step, scaled=scaler is not None)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the network's config in place of the Hub id: the checkpoint needs no network."""
+        """Put the network's config in place of the Hub id: the checkpoint needs no network.
+
+        Raises:
+            InputError: the weights are not finite; nothing is written over a good checkpoint.
+        """
         if self.network is None:
             return
+        check_weights(self)
+        checkpoint["nonfinite_steps"] = self.guard.state_dict()
         hyper_parameters = dict(checkpoint.get("hyper_parameters", {}))
         hyper_parameters.update(
             config=plain_config(self.network.config),
@@ -269,6 +315,8 @@ class QAModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Build the network before its weights arrive (``load_from_checkpoint`` does not)."""
         self.configure_model()
+        if "nonfinite_steps" in checkpoint:
+            self.guard.load_state_dict(checkpoint["nonfinite_steps"])
 
 
 def _attend(network: PreTrainedModel, attention: str) -> None:
@@ -299,6 +347,7 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         "attention": ATTENTIONS,
         "initialization": INITIALIZATIONS,
         "lr_schedule": LR_SCHEDULES,
+        "nonfinite": POLICIES,
     }
     for key, allowed in choices.items():
         if settings[key] not in allowed:
