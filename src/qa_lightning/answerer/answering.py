@@ -15,6 +15,7 @@ from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.running import WindowRunner
 from qa_lightning.backbones import longest_window
+from qa_lightning.candidates import n_best_problems
 from qa_lightning.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,14 +162,16 @@ class QuestionAnswerer:
         ``PlacedAnswer.document`` tells which one it stands in.
         """
         _refuse_one_text(documents, "documents")
+        for problem in n_best_problems("n_best", n_best):
+            raise InputError(problem)
         rows = ((question, document) for document in documents)
         each = list(self.stream(rows, n_best=max(n_best, self.reader.decision.n_best)))
         return merge_documents(question, each, self.reader.decision, n_best=n_best)
 
     def stream(self, rows: Iterable[Row], *, n_best: int = 1) -> Iterator[Answers]:
         """Yield the answers of rows in their order, as ``answer_batch``, some rows at a time."""
-        if not isinstance(n_best, int) or n_best < 1:
-            raise InputError(f"Expected `n_best` to be at least 1; got {n_best}.")
+        for problem in n_best_problems("n_best", n_best):
+            raise InputError(problem)
         _refuse_one_text(rows, "rows")
         earlier: dict[str, Document] = {}
         for portion in portions(_question_and_context(row, n) for n, row in enumerate(rows)):
@@ -232,6 +235,8 @@ def _refuse_one_text(given: object, what: str) -> None:
     """Refuse what iterates, but not over what is meant: characters, or keys."""
     if isinstance(given, str | Mapping | Document):
         raise InputError(f"Expected several {what}; got one {type(given).__name__}. Put it in [].")
+    if not isinstance(given, Iterable):
+        raise InputError(f"Expected a list of {what}; got {given!r}.")
 
 
 def _question_and_context(row: Row, number: int) -> tuple[str, str | Document]:

@@ -1,20 +1,25 @@
 """The plain contents of a Lightning checkpoint of ours, read without Lightning."""
 
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from qa_lightning.backbones import merged_weights
 from qa_lightning.errors import InputError
+from qa_lightning.saved import (
+    SavedRun,
+    local_file,
+    read_run,
+    reason,
+    weight_problems,
+    write_tokenizer_files,
+)
 
-_NETWORK = "network."
 _SUFFIX = ".ckpt"
 
 
@@ -60,7 +65,7 @@ def checkpoint_file(source: str | Path) -> Path | None:
 
     None where the path is neither: it may be an exported folder or a Hub id.
     """
-    path = Path(source).expanduser()
+    path = local_file(source)
     if path.is_file() or path.suffix == _SUFFIX:
         return path
     folders = (path / "checkpoints", path)
@@ -72,81 +77,71 @@ def read_checkpoint(path: Path) -> CheckpointContents:
     """Read a checkpoint of ours; no code in the file is run.
 
     Raises:
-        InputError: there is no such file, or it was not written by ``lightning fit``.
+        InputError: there is no such file, it was not written by ``lightning fit``, or its weights
+            are not finite.
     """
-    checkpoint = _load(path)
-    hyper_parameters = dict(checkpoint.get("hyper_parameters") or {})
-    states = [state for state in checkpoint.values() if isinstance(state, dict)]
-    windows = next((state for state in states if "tokenizer_files" in state), None)
-    weights = {
-        name.removeprefix(_NETWORK): tensor.clone()
-        for name, tensor in checkpoint.get("state_dict", {}).items()
-        if name.startswith(_NETWORK)
-    }
-    if windows is None or not weights or not hyper_parameters.get("config"):
-        raise InputError(
-            f"Expected a checkpoint written by `lightning fit` at {path}; found one without "
-            "network, config or tokenizer of ours. For a model of transformers give its folder or "
-            "its Hub id."
-        )
-    if hyper_parameters.get("lora") is not None:
-        weights = merged_weights(weights, hyper_parameters["lora"])
-    score, monitor = _best_score(checkpoint)
+    saved = read_run(path)
+    arguments = dict(saved.model)
+    score, monitor = _best_score(saved.values)
     return CheckpointContents(
         path=path,
-        config=hyper_parameters.pop("config"),
-        weights=weights,
-        attention=hyper_parameters.get("attention", "windowed"),
-        tokenizer_files=windows["tokenizer_files"],
-        windows={key: value for key, value in windows.items() if key != "tokenizer_files"},
-        fitted=_fitted(checkpoint),
-        data=dict(checkpoint.get("datamodule_hyper_parameters") or {}),
-        training=hyper_parameters,
-        epoch=int(checkpoint.get("epoch", 0)),
-        global_step=int(checkpoint.get("global_step", 0)),
+        config=arguments.pop("config"),
+        weights=_weights(saved),
+        attention=arguments.get("attention", "windowed"),
+        tokenizer_files=saved.tokenizer_files,
+        windows=saved.windows,
+        fitted=saved.evaluation,
+        data=saved.data,
+        training=arguments,
+        epoch=saved.values.get("epoch") or 0,
+        global_step=saved.values.get("global_step") or 0,
         best_score=score,
         monitor=monitor,
     )
 
 
+def _weights(saved: SavedRun) -> dict[str, Tensor]:
+    """Return the network's tensors, copied, with its adapters merged."""
+    tensors = {k: tensor for k, tensor in saved.weights.items() if isinstance(tensor, Tensor)}
+    for problem in weight_problems(tensors):
+        raise InputError(
+            f"Expected the weights of a trained network in {saved.path}; {problem}. It can answer "
+            "nothing: take an earlier checkpoint."
+        )
+    weights = {name: tensor.clone() for name, tensor in tensors.items()}
+    adapters = saved.model.get("lora")
+    if adapters is None:
+        return weights
+    try:
+        return merged_weights(weights, adapters)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"Expected adapters (`lora`) that fit their network in {saved.path}; got "
+            f"{str(adapters)[:200]}: {reason(error)}. Take another checkpoint."
+        ) from error
+
+
 def tokenizer_from_files(files: Mapping[str, str]) -> PreTrainedTokenizerBase:
     """Rebuild a tokenizer from the texts of its files."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in files.items():
-            # A name with a path in it must not lead out of the folder.
-            (Path(folder) / Path(name).name).write_text(text, encoding="utf-8")
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        write_tokenizer_files(files, Path(folder))
+        try:
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False
+            )
+        except Exception as error:  # the tokenizers' own is a bare Exception
+            raise InputError(
+                "Expected a tokenizer in the checkpoint; its files cannot be loaded: "
+                f"{reason(error)} Take another checkpoint."
+            ) from error
     return tokenizer
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if path.is_file() and not zipfile.is_zipfile(path):  # torch would advise on its own options
-        raise InputError(
-            f"Expected a checkpoint written by `lightning fit` at {path}; that file is none."
-        )
-    try:
-        # Mapped, since most of a checkpoint is the optimizer's state, which nobody reads here.
-        loaded = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    except FileNotFoundError as error:
-        raise InputError(f"Expected a checkpoint at {path}; found no such file.") from error
-    except Exception as error:  # torch raises five different types for a file that is none
-        raise InputError(
-            f"Expected a checkpoint written by `lightning fit` at {path}; it could not be read: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return loaded if isinstance(loaded, dict) else {}
-
-
-def _fitted(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of the evaluation callback: the one that knows a temperature."""
-    states = (checkpoint.get("callbacks") or {}).values()
-    found = (dict(s) for s in states if isinstance(s, dict) and "temperature" in s)
-    return next(found, {})
 
 
 def _best_score(checkpoint: Mapping[str, Any]) -> tuple[float | None, str | None]:
     for state in (checkpoint.get("callbacks") or {}).values():
         if isinstance(state, dict) and state.get("monitor") is not None:
             score = state.get("current_score")
-            return (None if score is None else float(score)), str(state["monitor"])
+            if isinstance(score, Tensor) and score.numel() == 1:
+                score = float(score)
+            return (score if isinstance(score, float) else None), str(state["monitor"])
     return None, None

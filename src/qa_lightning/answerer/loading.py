@@ -1,6 +1,5 @@
 """A checkpoint, an exported folder or a Hub id → network, tokenizer and settings."""
 
-import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils.hub import cached_file
 
 from qa_lightning.answerer.checkpoints import (
     CheckpointContents,
@@ -23,17 +21,17 @@ from qa_lightning.answerer.checkpoints import (
     read_checkpoint,
     tokenizer_from_files,
 )
-from qa_lightning.answers import DEFAULT_WINDOW_SCORING
+from qa_lightning.answerer.stored import default_windows, stored_settings
+from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.attention import use_windowed_attention
-from qa_lightning.backbones import longest_window, network_class, network_config
+from qa_lightning.backbones import build_network, network_config
 from qa_lightning.batches import GlobalAttention
+from qa_lightning.candidates import SEARCHES, n_best_problems
 from qa_lightning.errors import InputError
 from qa_lightning.features import WindowSettings
+from qa_lightning.saved import reason, weight_problems
 
-SETTINGS_FILE = "qa_lightning.json"
 _WINDOW_KEYS = ("max_length", "doc_stride", "max_question_length", "separators")
-_LONGFORMER_TOKENS = 4096  # a window that all published Longformers take
-_OTHER_TOKENS = 384  # what the models of transformers' examples were trained with
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,17 @@ class DecisionSettings:
     no_answer: bool = False
     null_score_threshold: float | None = None
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        for problem in n_best_problems("n_best", self.n_best):
+            raise InputError(problem)
+        choices = {"window_scoring": WINDOW_SCORINGS, "search": SEARCHES}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"Expected `{name}` to be one of {', '.join(allowed)}; got "
+                    f"{getattr(self, name)!r}."
+                )
 
     @classmethod
     def from_evaluation(cls, state: Mapping[str, Any]) -> "DecisionSettings":
@@ -140,8 +149,18 @@ def reader_from_checkpoint(
     contents: CheckpointContents, *, dtype: torch.dtype = torch.float32
 ) -> Reader:
     """Build network and tokenizer from a checkpoint's contents."""
-    config = network_config(contents.config)
-    network = network_class(config).from_pretrained(
+    try:
+        config = network_config(contents.config)
+        with torch.device("meta"):
+            empty = build_network(config)
+    except InputError as error:
+        raise InputError(f"The checkpoint at {contents.path} holds no network: {error}") from error
+    for problem in weight_problems(contents.weights, empty.state_dict()):
+        raise InputError(
+            f"Expected all weights of its {config.model_type} in {contents.path}; {problem}. It "
+            "would answer at random: take another checkpoint."
+        )
+    network = type(empty).from_pretrained(
         None,
         config=config,
         state_dict=dict(contents.weights),
@@ -171,6 +190,12 @@ def settings_of(reader: Reader) -> dict[str, Any]:
     }
 
 
+def _decision(values: Mapping[str, Any]) -> DecisionSettings:
+    """Take what is known: another release may have had other settings."""
+    known = DecisionSettings.__dataclass_fields__.keys() & values.keys()
+    return DecisionSettings(**{key: values[key] for key in known})
+
+
 def _window_settings(windows: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "windows": WindowSettings(**{key: windows[key] for key in _WINDOW_KEYS if key in windows}),
@@ -182,17 +207,21 @@ def _window_settings(windows: Mapping[str, Any]) -> dict[str, Any]:
 
 def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Reader:
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         network, report = AutoModelForQuestionAnswering.from_pretrained(
-            name, revision=revision, dtype=dtype, output_loading_info=True
+            name,
+            revision=revision,
+            dtype=dtype,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except Exception as error:  # safetensors, torch and transformers each raise their own
         found = "" if Path(name).is_dir() else " is no folder here, and as a Hub id it"
         raise InputError(
             "Expected a checkpoint, a folder with a question-answering model, or such a model's "
-            f"Hub id; {name!r}{found} could not be loaded: {str(error).splitlines()[0]}"
-        ) from error
+            f"Hub id; {name!r}{found} could not be loaded: {reason(error)}"
+        ) from None  # torch's own text advises to trust the file
     untrained = sorted(key for key in report["missing_keys"] if not key.endswith("position_ids"))
     if untrained:
         raise InputError(
@@ -200,56 +229,16 @@ def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Rea
             f"{', '.join(untrained[:3])} and would answer at random. Train it by `lightning fit "
             f"--model.model_name_or_path {name}`."
         )
+    for problem in weight_problems(network.state_dict()):
+        raise InputError(f"Expected the weights of a trained network in {name!r}; {problem}.")
     if config.model_type == "longformer":
         use_windowed_attention(network)
-    stored = _stored_settings(name, revision)
-    windows = _default_windows(network, tokenizer) | stored.get("windows", {})
+    stored = stored_settings(name, revision)
+    windows = default_windows(network, tokenizer) | stored.get("windows", {})
     return Reader(
         network=cast(PreTrainedModel, network.eval()),
         tokenizer=tokenizer,
-        decision=DecisionSettings(**stored.get("decision", {})),
+        decision=_decision(stored.get("decision", {})),
         origin=name,
         **_window_settings({**windows, "language": stored.get("language")}),
     )
-
-
-def _stored_settings(name: str, revision: str | None) -> dict[str, Any]:
-    """Return what ``qa-lightning export`` wrote beside the weights, if it did."""
-    file = cached_file(
-        name,
-        SETTINGS_FILE,
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-        _raise_exceptions_for_gated_repo=False,
-    )
-    if file is None:
-        return {}
-    stored: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
-    return stored
-
-
-def _default_windows(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, Any]:
-    """Return window sizes for a model of which only the architecture is known."""
-    config = network.config
-    positions = longest_window(network) or getattr(config, "max_position_embeddings", None) or 0
-    if positions < 1:  # relative positions: any length
-        positions = tokenizer.model_max_length
-    wanted = _LONGFORMER_TOKENS if config.model_type == "longformer" else _OTHER_TOKENS
-    length = min(wanted, positions, tokenizer.model_max_length)
-    return {
-        "max_length": length,
-        "doc_stride": min(128, length // 3),
-        "max_question_length": min(64, length // 3),
-        "token_types": _tells_texts_apart(tokenizer),
-    }
-
-
-def _tells_texts_apart(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Return whether a tokenizer's own pairs have token types; the network was trained with those.
-
-    The network's config does not tell: a RoBERTa of two types may have seen one alone.
-    """
-    return any(tokenizer("a", "a", return_token_type_ids=True)["token_type_ids"])

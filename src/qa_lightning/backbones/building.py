@@ -46,9 +46,9 @@ def load_network(name: str, revision: str | None = None) -> PreTrainedModel:
     pretrained_config(name, revision)
     try:
         network: PreTrainedModel = AutoModelForQuestionAnswering.from_pretrained(
-            name, revision=revision, dtype=torch.float32
+            name, revision=revision, dtype=torch.float32, trust_remote_code=False
         )
-    except OSError as error:
+    except Exception as error:  # safetensors, torch and transformers each raise their own
         raise not_loadable(name, error) from error
     return network
 

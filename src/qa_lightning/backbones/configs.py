@@ -21,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
 
 from qa_lightning.errors import InputError
 from qa_lightning.folders import is_absent_folder
+from qa_lightning.saved import reason
 
 DEFAULT_TYPE = "longformer"
 
@@ -95,8 +96,10 @@ def pretrained_config(name: str, revision: str | None = None) -> PreTrainedConfi
             head in transformers.
     """
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        )
+    except Exception as error:  # also that of a value of the wrong type, which is no ValueError
         raise not_loadable(name, error) from error
     if config.model_type in _ENCODERS and not config.is_encoder_decoder:
         return config
@@ -157,8 +160,8 @@ def not_buildable(error: Exception, model_type: str) -> InputError:
 def not_loadable(name: str, error: Exception) -> InputError:
     """Return the error for a checkpoint that is not there, or is none."""
     absent = is_absent_folder(name)
-    reason = "there is no such folder." if absent else str(error).splitlines()[0]
+    found = "there is no such folder." if absent else reason(error)
     return InputError(
         "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
-        f"{name!r} could not be loaded: {reason}"
+        f"{name!r} could not be loaded: {found}"
     )

@@ -13,7 +13,7 @@ from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_losses
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
 from qa_lightning.callbacks.scored import SplitData
-from qa_lightning.candidates import SEARCHES, window_candidates
+from qa_lightning.candidates import SEARCHES, n_best_problems, window_candidates
 from qa_lightning.errors import InputError
 from qa_lightning.reports.evaluation import write_evaluation
 
@@ -235,6 +235,9 @@ def evaluation_problems(settings: Mapping[str, Any]) -> Iterator[str]:
                 f"Expected `evaluation.{name}` to be one of {', '.join(allowed)}; "
                 f"got {settings[name]!r}."
             )
-    for name in ("n_best", "max_answer_length"):
-        if settings[name] < 1:
-            yield f"Expected `evaluation.{name}` to be at least 1; got {settings[name]}."
+    yield from n_best_problems("evaluation.n_best", settings["n_best"])
+    if settings["max_answer_length"] < 1:
+        yield (
+            "Expected `evaluation.max_answer_length` to be at least 1; got "
+            f"{settings['max_answer_length']}."
+        )

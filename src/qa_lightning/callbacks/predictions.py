@@ -24,7 +24,12 @@ from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.loading import DecisionSettings
 from qa_lightning.answerer.parts import FORMATS, PartFolder, answer_row
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
-from qa_lightning.candidates import TokenCandidates, WindowCandidates, window_candidates
+from qa_lightning.candidates import (
+    TokenCandidates,
+    WindowCandidates,
+    n_best_problems,
+    window_candidates,
+)
 from qa_lightning.errors import InputError
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -69,8 +74,8 @@ class PredictionWriter(Callback):
                 f"Expected `prediction.file_format` to be one of {', '.join(FORMATS)}; "
                 f"got {file_format!r}."
             )
-        if n_best < 1:
-            raise InputError(f"Expected `prediction.n_best` to be at least 1; got {n_best}.")
+        for problem in n_best_problems("prediction.n_best", n_best):
+            raise InputError(problem)
         self.output_dir = output_dir
         self.file_format = file_format
         self.n_best = n_best

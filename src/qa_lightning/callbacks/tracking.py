@@ -27,6 +27,7 @@ from qa_lightning.callbacks.tracking_report import (
 )
 from qa_lightning.errors import InputError
 from qa_lightning.reports.tables import MAX_ROWS
+from qa_lightning.saved import read_saved
 from qa_lightning.trackers import IDENTITIES, Report, Tracker, trackers_of
 
 FOLDER = "reports"
@@ -242,8 +243,7 @@ class RunTracking(Callback):
 
     def _scores_of(self, path: Path, best: ModelCheckpoint) -> dict[str, float]:
         """Return the scores of a checkpoint."""
-        contents = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-        step = int(contents["global_step"])
+        step = int(read_saved(path)["global_step"])
         scores = self.scores.get(step, {})
         if best.monitor and best.best_model_score is not None:
             scores = {**scores, best.monitor: float(best.best_model_score)}

@@ -3,30 +3,32 @@
 import hashlib
 import logging
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
-import torch
 from jsonargparse import Namespace
 
 from qa_lightning.errors import InputError
+from qa_lightning.saved import SavedRun, local_file, write_tokenizer_files
 
 log = logging.getLogger(__name__)
 
 NETWORK_KEYS = ("model_name_or_path", "config", "revision", "initialization", "lora")
 """What decides the network's shape: always the checkpoint's, since its weights must fit."""
 
-
-@dataclass(frozen=True)
-class CheckpointContents:
-    """Hold the plain values of a checkpoint that configure a command."""
-
-    model: Mapping[str, Any]
-    data: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
+WINDOW_KEYS = (
+    "max_length",
+    "doc_stride",
+    "max_question_length",
+    "separators",
+    "token_types",
+    "global_attention",
+    "language",
+)
+SEARCH_KEYS = ("n_best", "max_answer_length", "window_scoring", "search")
+"""What of a checkpoint's other states configures a command: never a folder to write into."""
 
 
 def checkpoint_path(config: Namespace, command: str) -> str | None:
@@ -36,10 +38,10 @@ def checkpoint_path(config: Namespace, command: str) -> str | None:
         InputError: the file does not exist; in ``fit`` a missing ``last`` means a fresh start.
     """
     given: str | None = config.get("ckpt_path")
-    if given is None or "://" in str(given):
-        return given
+    if given is None:
+        return None
     folder = checkpoint_folder(config)
-    path = folder / f"{given}.ckpt" if given in ("best", "last") else Path(given)
+    path = folder / f"{given}.ckpt" if given in ("best", "last") else local_file(given)
     if path.exists():
         return str(path)
     if given == "last" and command == "fit":
@@ -68,43 +70,21 @@ def _found_in(folder: Path, command: str) -> str:
     )
 
 
-def read_checkpoint(path: str) -> CheckpointContents:
-    """Read the hyper-parameters and the windows' settings of a checkpoint, not its weights.
-
-    Raises:
-        InputError: the file is no checkpoint, or not one of ours.
-    """
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    except Exception as error:  # torch raises five different types for a file that is none
-        raise InputError(
-            f"Expected a checkpoint written by `lightning fit` at {path}; it could not be read as "
-            f"one ({type(error).__name__}). Name a .ckpt file of a run's `checkpoints` folder."
-        ) from error
-    contents = checkpoint if isinstance(checkpoint, dict) else {}  # torch.save takes anything
-    states = [value for value in contents.values() if isinstance(value, dict)]
-    data = next((state for state in states if "tokenizer_files" in state), None)
-    model = contents.get("hyper_parameters")
-    if data is None or not model:
-        raise InputError(
-            f"Expected a checkpoint written by `lightning fit` at {path}; it holds no "
-            "hyper-parameters or no tokenizer of ours. Name a .ckpt file of a run's `checkpoints` "
-            "folder; weights of another program go into `model.model_name_or_path`."
-        )
-    callbacks = contents.get("callbacks", {}).values()
-    searching = (state for state in callbacks if "window_scoring" in state)
-    evaluation: Mapping[str, Any] = next(searching, {})
-    return CheckpointContents(model=model, data=data, evaluation=evaluation)
-
-
-def merge_checkpoint(config: Namespace, explicit: Namespace, contents: CheckpointContents) -> None:
+def merge_checkpoint(config: Namespace, explicit: Namespace, saved: SavedRun) -> None:
     """Fill a command's configuration from a checkpoint.
 
     The network and the tokenizer are the checkpoint's. For all else what the user wrote, in a
     file or on the command line, stands, and what was left out is the checkpoint's.
     """
-    for group in ("model", "data", "evaluation"):
-        for key, value in getattr(contents, group).items():
+    groups = {
+        "model": saved.model,
+        "data": {key: saved.windows[key] for key in WINDOW_KEYS if key in saved.windows},
+        "evaluation": {
+            key: saved.evaluation[key] for key in SEARCH_KEYS if key in saved.evaluation
+        },
+    }
+    for group, values in groups.items():
+        for key, value in values.items():
             name = f"{group}.{key}"
             if name not in config:
                 continue
@@ -117,8 +97,12 @@ def merge_checkpoint(config: Namespace, explicit: Namespace, contents: Checkpoin
                 )
             if (group == "model" and key in NETWORK_KEYS) or name not in explicit:
                 config[name] = value
-    config["data.tokenizer"] = str(_tokenizer_folder(config, contents.data["tokenizer_files"]))
+    config["data.tokenizer"] = str(_tokenizer_folder(config, saved.tokenizer_files))
     config["data.tokenizer_revision"] = None
+
+
+def _chosen(state: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: state[key] for key in keys if key in state}
 
 
 def _contradicts(given: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -> bool:
@@ -141,8 +125,7 @@ def _tokenizer_folder(config: Namespace, files: Mapping[str, str]) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         whole = Path(scratch) / "tokenizer"
         whole.mkdir()
-        for name, text in files.items():
-            (whole / name).write_text(text, encoding="utf-8")
+        write_tokenizer_files(files, whole)
         try:
             whole.rename(folder)
         except OSError:

@@ -29,12 +29,13 @@ from qa_lightning.callbacks import (
     Throughput,
 )
 from qa_lightning.callbacks.terminal import is_quiet
-from qa_lightning.cli.checkpoint_source import checkpoint_path, merge_checkpoint, read_checkpoint
+from qa_lightning.cli.checkpoint_source import checkpoint_path, merge_checkpoint
 from qa_lightning.cli.filling import fill_and_check
 from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own
 from qa_lightning.datamodule import IN_MEMORY, QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.model import QAModule
+from qa_lightning.saved import read_run, reason
 from qa_lightning.trackers import close_loggers, steady_loggers
 
 DEFAULT_SEED = 42
@@ -76,14 +77,26 @@ class QALightningCLI(LightningCLI):
         command = self.config.subcommand
         config = self.config[command]
         config.ckpt_path = checkpoint_path(config, command)
-        if config.ckpt_path is not None and "://" not in config.ckpt_path:
-            merge_checkpoint(config, self.explicit, read_checkpoint(config.ckpt_path))
+        if config.ckpt_path is not None:
+            merge_checkpoint(config, self.explicit, read_run(config.ckpt_path))
+            self._check_merged(config)
+
+    def _check_merged(self, config: Namespace) -> None:
+        """Hold the checkpoint's values to the types of the keys that they stand for now."""
+        try:
+            self._parser(self.config.subcommand).validate(config)
+        except (TypeError, KeyError) as error:
+            raise InputError(
+                f"Expected a checkpoint as `lightning fit` writes it at {config.ckpt_path}; it "
+                f"holds a value of a wrong type: {reason(error)} Name another."
+            ) from error
 
     def before_instantiate_classes(self) -> None:
         """Fill values left out, and refuse what cannot work."""
         command = self.config.subcommand
         config = self.config[command]
         fill_and_check(config, command)
+        config.weights_only = True  # no file of a user's or a stranger's is unpickled
         if command == "predict" and config.return_predictions is None:
             config.return_predictions = False  # Lightning would keep the logits of every window
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from qa_lightning.errors import InputError
+from qa_lightning.saved import TOKENIZER_FILES, reason, write_tokenizer_files
 
 
 def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -16,11 +17,11 @@ def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedToken
         InputError: there is none, or it has no fast version (windows need its offsets).
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except Exception as error:  # the tokenizers' own is a bare Exception
         raise InputError(
             f"Expected `data.tokenizer` to be a Hub id or a folder with a tokenizer; {name!r} "
-            f"could not be loaded: {str(error).splitlines()[0]}"
+            f"could not be loaded: {reason(error)}"
         ) from error
     if not tokenizer.is_fast:
         raise InputError(
@@ -45,13 +46,12 @@ def tokenizer_files(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
         return {
             path.name: path.read_text(encoding="utf-8")
             for path in sorted(Path(folder).iterdir())
-            if path.is_file()
+            if path.name in TOKENIZER_FILES and path.is_file()
         }
 
 
 def tokenizer_from_files(files: dict[str, str]) -> PreTrainedTokenizerBase:
     """Rebuild the tokenizer of `tokenizer_files`."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in files.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
+        write_tokenizer_files(files, Path(folder))
         return load_tokenizer(folder)

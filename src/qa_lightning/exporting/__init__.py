@@ -14,10 +14,12 @@ from qa_lightning.answerer.checkpoints import (
     checkpoint_file,
     read_checkpoint,
 )
-from qa_lightning.answerer.loading import SETTINGS_FILE, reader_from_checkpoint, settings_of
+from qa_lightning.answerer.loading import reader_from_checkpoint, settings_of
+from qa_lightning.answerer.stored import SETTINGS_FILE
 from qa_lightning.errors import InputError
 from qa_lightning.exporting.card import model_card
 from qa_lightning.folders import folder_problems, whole_folder
+from qa_lightning.saved import write_tokenizer_files
 
 CARD = "README.md"
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -127,8 +129,7 @@ def _write(
     contents: CheckpointContents, scores: Mapping[str, Any], measured_on: str | None, folder: Path
 ) -> None:
     reader = reader_from_checkpoint(contents)
-    for name, text in contents.tokenizer_files.items():
-        (folder / Path(name).name).write_text(text, encoding="utf-8")
+    write_tokenizer_files(contents.tokenizer_files, folder)
     reader.network.save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod((folder / "config.json").stat().st_mode)  # they are made for the owner alone

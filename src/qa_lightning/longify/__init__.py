@@ -25,6 +25,7 @@ from transformers import (
 from qa_lightning.errors import InputError
 from qa_lightning.folders import folder_problems, is_absent_folder, whole_folder
 from qa_lightning.longify.conversion import HEAD, longformer_of
+from qa_lightning.saved import reason
 
 __all__ = ["SUPPORTED", "longformer_of", "longify"]
 
@@ -108,6 +109,7 @@ def _load(name: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedT
             revision=revision,
             dtype=torch.float32,
             output_loading_info=True,
+            trust_remote_code=False,
         )
     except Exception as error:  # safetensors, torch and transformers each raise their own
         raise _unreadable(name, error) from error
@@ -122,7 +124,9 @@ def _load(name: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedT
 
 def _load_config(name: str, revision: str | None) -> PreTrainedConfig:
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(name, revision=revision)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        )
     except Exception as error:  # also that of a value of the wrong type, which is no ValueError
         raise _unreadable(name, error) from error
     _check_supported(config, name)
@@ -131,7 +135,9 @@ def _load_config(name: str, revision: str | None) -> PreTrainedConfig:
 
 def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        )
     except Exception as error:  # the tokenizers' own is a bare Exception
         raise _unreadable(name, error) from error
     # Where there are no files, transformers makes a tokenizer that knows its special tokens alone.
@@ -144,12 +150,12 @@ def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
 
 
 def _unreadable(name: str, error: Exception) -> InputError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    found = reason(error)
     if is_absent_folder(name):
-        reason = "there is no such folder."
+        found = "there is no such folder."
     return InputError(
         "Expected `model` to be the folder or the Hub id of a checkpoint; "
-        f"{name!r} could not be loaded: {reason}"
+        f"{name!r} could not be loaded: {found}"
     )
 
 

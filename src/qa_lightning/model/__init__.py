@@ -29,7 +29,9 @@ from qa_lightning.model.optimizer import (
     optimizer_problems,
     parameter_groups,
 )
+from qa_lightning.model.storing import store_whole
 from qa_lightning.objectives import Objective, objective_problems
+from qa_lightning.saved import local_file, read_saved, reason, weight_problems
 
 ATTENTIONS = ("windowed", "flex", "reference")
 LR_SCHEDULES = (
@@ -144,6 +146,10 @@ class QAModule(LightningModule):
         self.network: PreTrainedModel | None = None
         self.guard = StepGuard(nonfinite)
         self._lora: dict[str, Any] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Let checkpoints be read safely and written whole, whatever trainer this is."""
+        store_whole(self.trainer.strategy)
 
     def configure_model(self) -> None:
         """Build the network once: from the checkpoint's weights, or from a config."""
@@ -313,10 +319,45 @@ class QAModule(LightningModule):
         checkpoint["hyper_parameters"] = hyper_parameters
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Build the network before its weights arrive (``load_from_checkpoint`` does not)."""
+        """Build the network before its weights arrive, and see that they are its own.
+
+        Raises:
+            InputError: weights are missing, foreign, of another shape, or not finite.
+        """
         self.configure_model()
         if "nonfinite_steps" in checkpoint:
             self.guard.load_state_dict(checkpoint["nonfinite_steps"])
+        weights = checkpoint.get("state_dict")
+        problems = list(weight_problems(weights, self.state_dict())) if weights else []
+        if problems:
+            raise InputError(
+                f"Expected a checkpoint with the weights of this network; {'; '.join(problems)}. "
+                "Name another checkpoint."
+            )
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **options: Any) -> Any:
+        """Load as Lightning does, but run nothing that a file holds.
+
+        Args:
+            checkpoint_path: a checkpoint's file on this machine.
+            args: Lightning's own, in its order: ``map_location``, ``hparams_file``, ``strict``.
+            options: those by name, and this class's arguments in place of the checkpoint's.
+
+        Raises:
+            InputError: it is no checkpoint, or its values do not fit.
+        """
+        read_saved(checkpoint_path)
+        path = local_file(checkpoint_path)
+        try:
+            return super().load_from_checkpoint(path, *args, **{**options, "weights_only": True})
+        except InputError:
+            raise
+        except Exception as error:  # whatever comes of a value of the wrong type
+            raise InputError(
+                f"Expected a checkpoint written by `lightning fit` at {path}; it cannot be used: "
+                f"{reason(error)}. Name another."
+            ) from error
 
 
 def _attend(network: PreTrainedModel, attention: str) -> None:

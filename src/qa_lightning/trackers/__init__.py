@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from qa_lightning.saved import read_saved
 from qa_lightning.trackers.files import FileTracker
 from qa_lightning.trackers.interface import Config, Report, Tracker
 from qa_lightning.trackers.provenance import git_commit, versions
@@ -83,7 +83,8 @@ def saved_identities(checkpoint: str | None) -> Mapping[str, Mapping[str, str]]:
     """Return the identities of the trackers' runs that a checkpoint on disk belongs to."""
     if checkpoint is None or not Path(checkpoint).is_file():
         return {}
-    contents = torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)
-    states = contents.get("callbacks", {}).values()
-    found = (state[IDENTITIES] for state in states if IDENTITIES in state)
+    states = (read_saved(checkpoint).get("callbacks") or {}).values()
+    found = (
+        state[IDENTITIES] for state in states if isinstance(state, dict) and IDENTITIES in state
+    )
     return next(found, {})

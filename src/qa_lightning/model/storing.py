@@ -1,0 +1,55 @@
+"""How Lightning stores and reads checkpoints of ours: whole, and without running anything."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.plugins import CheckpointIO, TorchCheckpointIO
+from lightning.pytorch.plugins.io.wrapper import _WrappingCheckpointIO
+from lightning.pytorch.strategies import Strategy
+
+from qa_lightning.saved import LAST, damage, read_saved, write_saved
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Read checkpoints by our one reader, and write them beside their place, then rename.
+
+    Lightning's own writes into ``$TMPDIR`` and copies over the old file where that is another file
+    system, and unpickles what an ``http`` address names.
+
+    Args:
+        agreed: returns the value of rank zero on every rank.
+    """
+
+    def __init__(self, agreed: Callable[[Any], Any] = lambda value: value) -> None:
+        self._agreed = agreed
+        self._written: set[Path] = set()
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Write a file; of ``last.ckpt`` the one before stays as ``previous.ckpt``."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        place = Path(path)
+        # What this process has not written itself may be the damaged file that a run was resumed
+        # in spite of: then the one before it is better kept.
+        keep = place.name == LAST and (place in self._written or damage(place) is None)
+        write_saved(checkpoint, place, keep_previous=keep)
+        self._written.add(place)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the file that rank zero chose; ``weights_only`` has no effect: it always is."""
+        return read_saved(self._agreed(str(path)), mapped=False)
+
+
+def store_whole(strategy: Strategy) -> None:
+    """Put `WholeCheckpointIO` in the place of Lightning's own; a user's own stays."""
+    used: CheckpointIO = strategy.checkpoint_io
+    if isinstance(used, _WrappingCheckpointIO):  # one that writes in another thread
+        used._checkpoint_io = WholeCheckpointIO(strategy.broadcast)  # its setter works once
+    elif type(used) is TorchCheckpointIO:
+        strategy.checkpoint_io = WholeCheckpointIO(strategy.broadcast)

@@ -1,0 +1,105 @@
+"""A checkpoint's file → plain values and tensors; nothing in it is run, whoever wrote it."""
+
+import zipfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import torch
+
+from qa_lightning.errors import InputError
+from qa_lightning.saved.reasons import reason
+
+_SHAPES: dict[str, type] = {
+    "callbacks": dict,
+    "datamodule_hyper_parameters": dict,
+    "epoch": int,
+    "global_step": int,
+    "hyper_parameters": dict,
+    "loops": dict,
+    "lr_schedulers": list,
+    "optimizer_states": list,
+    "pytorch-lightning_version": str,
+    "state_dict": dict,
+}
+"""What Lightning stores under the keys that are read."""
+
+
+def read_saved(path: str | PathLike[str], *, mapped: bool = True) -> dict[str, Any]:
+    """Read a checkpoint's file, verified, as plain values and tensors.
+
+    Args:
+        path: the file, or its ``file://`` address.
+        mapped: leave the tensors in the file until they are used.
+
+    Raises:
+        InputError: it is no file of this machine, damaged, or holds what is not plain.
+    """
+    file = local_file(path)
+    if not file.is_file():
+        found = "that is no file" if file.exists() else "found no such file"
+        raise InputError(f"Expected a checkpoint at {file}; {found}. Name a .ckpt file.")
+    if problem := damage(file):
+        raise InputError(
+            f"Expected a checkpoint written by `lightning fit` at {file}; {problem}. Name another "
+            "of the run's `checkpoints` folder."
+        )
+    try:
+        loaded = torch.load(file, weights_only=True, map_location="cpu", mmap=mapped)
+    except Exception as error:  # torch raises five different types for a file that is none
+        raise InputError(
+            f"Expected a checkpoint written by `lightning fit` at {file}; it could not be read: "
+            f"{reason(error)}"
+        ) from None  # torch's own text advises to trust the file
+    contents: dict[str, Any] = loaded if isinstance(loaded, dict) else {}
+    for key, kind in _SHAPES.items():
+        value = contents.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise InputError(
+                f"Expected `{key}` of the checkpoint at {file} to be a {kind.__name__}; got a "
+                f"{type(value).__name__}. Name a file that `lightning fit` wrote."
+            )
+    return contents
+
+
+def local_file(name: str | PathLike[str]) -> Path:
+    """Return the file of this machine that a name means.
+
+    Raises:
+        InputError: an address of another machine. Lightning would read it by other rules.
+
+    >>> local_file("file:///runs/best.ckpt")
+    PosixPath('/runs/best.ckpt')
+    """
+    text = str(name)
+    scheme, address, _ = text.partition("://")
+    if not address:
+        return Path(text).expanduser()
+    if scheme.lower() != "file":
+        raise InputError(
+            f"Expected a checkpoint on this machine; got the address {text!r}. Download it first, "
+            "and name the file."
+        )
+    return Path(url2pathname(urlsplit(text).path))
+
+
+def damage(file: Path) -> str | None:
+    """Return what is wrong with a checkpoint's file, as a clause; None if it is whole.
+
+    Every byte is compared with its checksum, which `torch.load` never looks at.
+    """
+    try:
+        if file.stat().st_size == 0:
+            return "it is empty"
+        with zipfile.ZipFile(file) as archive:
+            # torch packs nothing: what is packed could unfold to more than the memory.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                return "it is a packed archive, not what torch writes"
+            part = archive.testzip()
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+    except Exception:  # zipfile raises many types for a directory that makes no sense
+        return "that file is none, or is cut off or damaged"
+    return None if part is None else f"it is damaged (in {part})"
