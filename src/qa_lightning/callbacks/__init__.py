@@ -5,6 +5,7 @@ from qa_lightning.callbacks.evaluation import AnswerEvaluation
 from qa_lightning.callbacks.predictions import PredictionWriter
 from qa_lightning.callbacks.preview import AnswerPreview
 from qa_lightning.callbacks.run_folder import RunFolder
+from qa_lightning.callbacks.stopping import GracefulStop
 from qa_lightning.callbacks.terminal import TerminalProgress
 from qa_lightning.callbacks.throughput import Throughput
 from qa_lightning.callbacks.tracking import RunTracking
@@ -13,6 +14,7 @@ __all__ = [
     "AnswerEvaluation",
     "AnswerPreview",
     "BestCheckpoint",
+    "GracefulStop",
     "LastCheckpoint",
     "PredictionWriter",
     "RunFolder",

@@ -1,5 +1,6 @@
 """The two checkpoint callbacks of a run: the best by a score, and the true last."""
 
+import time
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -25,6 +26,8 @@ class BestCheckpoint(ModelCheckpoint):
         mode: ``max`` or ``min``.
         dirpath: folder of both checkpoints; None is ``checkpoints`` in the run's folder.
         every_n_train_steps: also keep ``last.ckpt`` every so many optimizer steps.
+        every_n_minutes: and as soon as it is so many minutes old, at the end of an optimizer step:
+            a run that is killed loses no more than these. None is never.
         save_weights_only: leave out the optimizer's state (the run cannot be resumed from it).
 
     Raises:
@@ -38,6 +41,7 @@ class BestCheckpoint(ModelCheckpoint):
         mode: Literal["max", "min"] = "max",
         dirpath: str | None = None,
         every_n_train_steps: int | None = None,
+        every_n_minutes: float | None = 10.0,
         save_weights_only: bool = False,
     ) -> None:
         super().__init__(
@@ -50,6 +54,7 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.last_every_n_train_steps = every_n_train_steps
+        self.last_every_n_minutes = every_n_minutes
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put the folder into the run's folder, whatever the logger."""
@@ -92,12 +97,22 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(ModelCheckpoint):
     """Keep the newest state in ``checkpoints/last.ckpt``.
 
-    It is written after each epoch, each validation within an epoch, the end of training, and
-    every ``every_n_train_steps`` optimizer steps. (Since Lightning 2.6 ``save_last`` of a
+    It is written after each epoch, each validation within an epoch, the end of training, every
+    ``last_every_n_train_steps`` optimizer steps, and whenever `GracefulStop` asks: as it does
+    when the file is ``last_every_n_minutes`` old. (Since Lightning 2.6 ``save_last`` of a
     monitored ``ModelCheckpoint`` is written only when a best is.)
+
+    Attributes:
+        saved_path: the file, once this run has written it.
     """
 
-    def __init__(self, *, dirpath: str | None = None, last_every_n_train_steps: int | None = None):
+    def __init__(
+        self,
+        *,
+        dirpath: str | None = None,
+        last_every_n_train_steps: int | None = None,
+        last_every_n_minutes: float | None = None,
+    ) -> None:
         super().__init__(
             dirpath=dirpath,
             filename="last",
@@ -105,12 +120,18 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.last_every_n_train_steps = last_every_n_train_steps
+        self.last_every_n_minutes = last_every_n_minutes
+        self.saved_path: str | None = None
+        self._saved_at = time.monotonic()
 
     @classmethod
     def beside(cls, best: BestCheckpoint) -> Self:
         """Return the last checkpoint's callback for the folder of the best."""
-        dirpath = None if best.dirpath is None else str(best.dirpath)
-        return cls(dirpath=dirpath, last_every_n_train_steps=best.last_every_n_train_steps)
+        return cls(
+            dirpath=None if best.dirpath is None else str(best.dirpath),
+            last_every_n_train_steps=best.last_every_n_train_steps,
+            last_every_n_minutes=best.last_every_n_minutes,
+        )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put the folder into the run's folder, whatever the logger."""
@@ -120,6 +141,10 @@ class LastCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over nothing: the last checkpoint is in one place whatever was before."""
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._saved_at = time.monotonic()
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -128,18 +153,29 @@ class LastCheckpoint(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save every so many optimizer steps."""
+        """Save every so many optimizer steps, never while gradients are being accumulated."""
         every = self.last_every_n_train_steps
-        if every and trainer.global_step % every == 0:
-            self._save_now(trainer)
+        if every and trainer.global_step % every == 0 and not trainer.fit_loop._should_accumulate():
+            self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the state that training ended with."""
-        self._save_now(trainer)
+        self.save(trainer)
 
-    def _save_now(self, trainer: Trainer) -> None:
+    def is_late(self) -> bool:
+        """Return whether the last save was so long ago that the next is due, by this clock."""
+        minutes = self.last_every_n_minutes
+        return minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
+
+    def save(self, trainer: Trainer) -> None:
+        """Save now, on all processes, unless this step's state is saved already."""
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        super()._save_checkpoint(trainer, filepath)
+        self.saved_path = filepath
+        self._saved_at = time.monotonic()
 
 
 def _into_run_folder(callback: ModelCheckpoint, trainer: Trainer) -> None:

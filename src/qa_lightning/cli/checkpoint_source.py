@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,8 @@ def checkpoint_path(config: Namespace, command: str) -> str | None:
         InputError: the file does not exist; in ``fit`` a missing ``last`` means a fresh start.
     """
     given: str | None = config.get("ckpt_path")
+    if given is None and command == "fit" and int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+        given = "last"  # a job that SLURM runs again goes on, by the same command
     if given is None:
         return None
     folder = checkpoint_folder(config)

@@ -3,6 +3,8 @@
 import atexit
 import logging
 import os
+import shlex
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from qa_lightning.callbacks import (
     AnswerEvaluation,
     BestCheckpoint,
+    GracefulStop,
     LastCheckpoint,
     PredictionWriter,
     RunFolder,
@@ -35,6 +38,7 @@ from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_ow
 from qa_lightning.datamodule import IN_MEMORY, QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.model import QAModule
+from qa_lightning.resuming import Interrupted, SignalWatch
 from qa_lightning.saved import read_run, reason
 from qa_lightning.trackers import close_loggers, steady_loggers
 
@@ -43,7 +47,17 @@ _NO_NEWS = ("💡", "TPU available", "HPU available", "Loading `train_dataloader
 
 
 class QALightningCLI(LightningCLI):
-    """Wire data, model, evaluation and the checkpoints of a run together."""
+    """Wire data, model, evaluation and the checkpoints of a run together.
+
+    Args:
+        arguments: of LightningCLI.
+        watch: takes the signals that end a run.
+        settings: further arguments of LightningCLI.
+    """
+
+    def __init__(self, *arguments: Any, watch: SignalWatch, **settings: Any) -> None:
+        self.watch = watch
+        super().__init__(*arguments, **settings)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``trainer:``, ``model:`` and ``data:``, whose data in memory has no key."""
@@ -106,6 +120,8 @@ class QALightningCLI(LightningCLI):
         extra = [config["evaluation"], Throughput(), self._tracking(), *self._terminal()]
         if self.subcommand == "predict":
             extra.append(config["prediction"])
+        if self.subcommand == "fit":
+            extra.append(GracefulStop(self.watch))
         if config["trainer"]["enable_checkpointing"] is not False:
             best = config["checkpoint"]
             extra += [best, LastCheckpoint.beside(best)]
@@ -156,12 +172,13 @@ def run(arguments: list[str]) -> None:
     _quiet()
     # LightningCLI warns when it is given arguments while sys.argv has more. sys.argv itself must
     # stay: processes of a DDP run are started with it.
-    with warnings.catch_warnings():
+    with SignalWatch() as watch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         try:
             QALightningCLI(
                 QAModule,
                 QADataModule,
+                watch=watch,
                 save_config_callback=RunFolder,
                 seed_everything_default=DEFAULT_SEED,
                 parser_kwargs=parser_settings(),
@@ -169,6 +186,10 @@ def run(arguments: list[str]) -> None:
                 load_from_checkpoint_support=False,
                 args=arguments,
             )
+        except Interrupted as stop:
+            if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+                sys.stderr.write(how_to_go_on(stop, arguments) + "\n")
+            raise
         except MisconfigurationException as error:
             raise InputError(str(error)) from error
         except ValueError as error:
@@ -177,6 +198,26 @@ def run(arguments: list[str]) -> None:
                     f"Expected `trainer:` to hold what can work; got: {error}"
                 ) from error
             raise
+
+
+def how_to_go_on(stop: Interrupted, arguments: Sequence[str]) -> str:
+    """Return what was stopped by a signal, what there is of it, and the command that goes on.
+
+    >>> how_to_go_on(Interrupted(15, checkpoint="run/last.ckpt", step=7), ["fit", "--config", "c"])
+    'stopped by SIGTERM after step 7; saved as run/last.ckpt. Go on with: lightning fit --config c \
+--ckpt_path last'
+    """
+    words = list(arguments)
+    if stop.checkpoint is None:
+        return f"stopped by {stop.name}. Run it again with: lightning {shlex.join(words)}"
+    for place in reversed([n for n, word in enumerate(words) if word == "--ckpt_path"]):
+        del words[place : place + 2]
+    words = [word for word in words if not word.startswith("--ckpt_path=")]
+    command = shlex.join([*words, "--ckpt_path", "last"])
+    return (
+        f"stopped by {stop.name} after step {stop.step:,}; saved as {stop.checkpoint}. "
+        f"Go on with: lightning {command}"
+    )
 
 
 def parser_settings() -> dict[str, Any]:

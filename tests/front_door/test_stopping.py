@@ -1,0 +1,182 @@
+"""Signals: the step is finished and saved, one line says how to go on, the status says why."""
+
+import os
+import shlex
+import signal
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qa_lightning.callbacks import LastCheckpoint
+from qa_lightning.resuming import Interrupted, SignalWatch
+from running import RECORDER, read_checkpoint, recorded, run, write_yaml
+
+pytestmark = [pytest.mark.front_door]
+
+Settings = dict[str, dict[str, Any]]
+
+
+def stop_at(hook: str, count: int, name: str) -> dict[str, Any]:
+    arguments = {"hook": hook, "count": count, "name": name}
+    return {"class_path": "interrupting.SignalAt", "init_args": arguments}
+
+
+def interrupt(*arguments: object) -> SystemExit:
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    return stopped.value
+
+
+# In one epoch of 6 batches in pairs, three steps; a validation of 2 batches after the last.
+MOMENTS = [
+    ("on_train_batch_start", 1, "SIGTERM", 1),  # the first of two batches that are accumulated
+    ("on_train_batch_start", 4, "SIGINT", 2),
+    ("on_before_optimizer_step", 2, "SIGUSR1", 2),
+    ("on_validation_batch_start", 1, "SIGTERM", 3),
+    ("on_validation_end", 1, "SIGINT", 3),
+    ("on_train_end", 1, "SIGTERM", 3),
+]
+
+
+@pytest.mark.parametrize(("hook", "count", "name", "step"), MOMENTS)
+def test_fit_saves_and_says_how_to_go_on(
+    hook: str,
+    count: int,
+    name: str,
+    step: int,
+    small_settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small_settings["data"]["batch_size"] = 8
+    small_settings["trainer"] |= {"accumulate_grad_batches": 2, "limit_train_batches": 6}
+    config = write_yaml(tmp_path / "plain.yaml", small_settings)
+    small_settings["trainer"]["callbacks"] = [stop_at(hook, count, name)]
+    stopping = write_yaml(tmp_path / "stopping.yaml", small_settings)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+
+    code = interrupt("fit", "--config", stopping, "--ckpt_path=last").code
+    assert code == 128 + getattr(signal, name)
+    assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(path)["global_step"] == step
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if name in line]
+    assert f"step {step}" in line
+    assert str(path) in line
+
+    command = shlex.split(line.rpartition("Go on with: ")[2])
+    assert command[:2] == ["lightning", "fit"]
+    assert command.count("--ckpt_path") == 1
+    run(*command[1:], "--config", config, "--trainer.callbacks", "running.Recorder")
+    assert recorded().trainer.global_step >= step
+
+
+def test_before_the_first_step_there_is_nothing_to_save(
+    small_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_settings["trainer"]["callbacks"] = [stop_at("setup", 1, "SIGTERM")]
+    config = write_yaml(tmp_path / "stopping.yaml", small_settings)
+    assert interrupt("fit", "--config", config).code == 143
+    assert f"again with: lightning fit --config {config}" in capsys.readouterr().err
+
+
+def test_predict_stops(small_settings: Settings, tmp_path: Path) -> None:
+    small_settings["data"]["predict_split"] = "test"
+    config = write_yaml(tmp_path / "plain.yaml", small_settings)
+    run("fit", "--config", config)
+    small_settings["trainer"]["callbacks"] = [stop_at("on_predict_batch_start", 2, "SIGTERM")]
+    stopping = write_yaml(tmp_path / "stopping.yaml", small_settings)
+    assert interrupt("predict", "--config", stopping, "--ckpt_path", "last").code == 143
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(1e-9, [1, 2, 3]), (60, [3]), ("null", [3])])
+def test_last_is_kept_every_so_many_minutes(
+    minutes: float | str, steps: list[int], small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    original = LastCheckpoint._save_checkpoint
+
+    def noted(self: Any, trainer: Any, path: str) -> None:
+        saved.append(trainer.global_step)
+        original(self, trainer, path)
+
+    monkeypatch.setattr(LastCheckpoint, "_save_checkpoint", noted)
+    short = ("--trainer.max_steps", 3, "--trainer.limit_val_batches", 0)
+    run("fit", "--config", small, *short, "--checkpoint.every_n_minutes", minutes)
+    assert saved == steps
+
+
+def test_a_job_that_slurm_ends_is_run_again_and_goes_on(
+    small_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "bin" / "scontrol"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "asked"}\n')
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    small_settings["trainer"]["callbacks"] = [stop_at("on_train_batch_start", 2, "SIGTERM")]
+    config = write_yaml(tmp_path / "stopping.yaml", small_settings)
+    assert interrupt("fit", "--config", config).code == 143
+    assert not (tmp_path / "asked").exists()  # SLURM ends the job: it knows best
+
+    small_settings["trainer"]["callbacks"] = [stop_at("on_train_batch_start", 2, "SIGUSR1")]
+    config = write_yaml(tmp_path / "stopping.yaml", small_settings)
+    interrupt("fit", "--config", config)
+    assert (tmp_path / "asked").read_text() == "requeue 77\n"
+
+    # The same command, as SLURM gives it again.
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    config = write_yaml(tmp_path / "stopping.yaml", {**small_settings, "trainer": {
+        **small_settings["trainer"], "callbacks": []}})  # fmt: skip
+    run("fit", "--config", config, RECORDER)
+    assert recorded().first_step == 2
+
+
+def in_a_child(body: Any) -> int:
+    """Return the wait status of a child process that runs a function."""
+    child = os.fork()
+    if not child:
+        try:
+            body()
+        except SystemExit as stop:
+            os._exit(stop.code)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def test_a_second_interrupt_stops_at_once() -> None:
+    def twice() -> None:
+        with SignalWatch() as watch:
+            watch.defer(True)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert watch.received == signal.SIGINT
+            os.kill(os.getpid(), signal.SIGINT)
+            os._exit(9)
+
+    assert os.WTERMSIG(in_a_child(twice)) == signal.SIGINT
+
+
+def test_a_signal_raises_unless_it_is_deferred_and_forked_processes_ignore_it() -> None:
+    with SignalWatch() as watch:
+        assert not in_a_child(lambda: os.kill(os.getpid(), signal.SIGINT))
+        watch.defer(True)
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert watch.received == signal.SIGTERM
+        watch.defer(False)
+        with pytest.raises(Interrupted) as stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.value.code == 143
+
+
+def test_what_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with SignalWatch() as watch:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert not watch.received
+    finally:
+        signal.signal(signal.SIGINT, before)
