@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qa_lightning.callbacks import AnswerEvaluation
     from qa_lightning.datamodule import QADataModule
     from qa_lightning.model import QAModule
+    from qa_lightning.running import Run, fit
     from qa_lightning.scores import squad_scores
 
 _HOMES = {
@@ -21,6 +22,8 @@ _HOMES = {
     "QADataModule": "datamodule",
     "QAModule": "model",
     "QuestionAnswerer": "answerer",
+    "Run": "running",
+    "fit": "running",
     "squad_scores": "scores",
     "use_windowed_attention": "attention",
 }
@@ -30,6 +33,8 @@ __all__ = [
     "QADataModule",
     "QAModule",
     "QuestionAnswerer",
+    "Run",
+    "fit",
     "squad_scores",
     "use_windowed_attention",
 ]

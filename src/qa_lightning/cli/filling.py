@@ -129,7 +129,7 @@ def _tokenizer(config: Namespace) -> PreTrainedTokenizerBase:
     data = config.data
     if data.tokenizer is not None:
         return load_tokenizer(data.tokenizer, revision=data.tokenizer_revision)
-    if data.dataset == "demo" and not data.data_files:
+    if data.dataset == "demo" and not (data.data_files or data.in_memory):
         return demo_tokenizer(seed=data.seed or 0)
     raise InputError(
         "Expected `data.tokenizer` (a Hub id or a folder), since the model is built from "

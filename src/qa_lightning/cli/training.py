@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -162,8 +162,18 @@ class QALightningCLI(LightningCLI):
         return [] if bars or settings["enable_progress_bar"] is False else [TerminalProgress()]
 
 
-def run(arguments: list[str]) -> None:
-    """Run one Trainer command with command-line arguments.
+def run(
+    arguments: list[str],
+    *,
+    build: Callable[..., QALightningCLI] = QALightningCLI,
+    go_on: Callable[[Interrupted, Sequence[str]], str] | None = None,
+) -> QALightningCLI:
+    """Run one Trainer command with command-line arguments, and return what it was built of.
+
+    Args:
+        arguments: the command, and its options.
+        build: makes and runs the command.
+        go_on: says how to go on after a signal; None is `how_to_go_on`.
 
     Raises:
         InputError: a user's mistake.
@@ -175,7 +185,7 @@ def run(arguments: list[str]) -> None:
     with SignalWatch() as watch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         try:
-            QALightningCLI(
+            return build(
                 QAModule,
                 QADataModule,
                 watch=watch,
@@ -188,7 +198,7 @@ def run(arguments: list[str]) -> None:
             )
         except Interrupted as stop:
             if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-                sys.stderr.write(how_to_go_on(stop, arguments) + "\n")
+                sys.stderr.write((go_on or how_to_go_on)(stop, arguments) + "\n")
             raise
         except MisconfigurationException as error:
             raise InputError(str(error)) from error

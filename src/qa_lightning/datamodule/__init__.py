@@ -1,6 +1,5 @@
 """The LightningDataModule: drives examples → alignment → features → batches."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +119,8 @@ class QADataModule(LightningDataModule):
         cache_dir: where prepared data is kept; None is ``qa_lightning`` in the datasets' cache.
         seed: of the order and of sampled windows; None is 0 (the command line fills in
             ``seed_everything``).
+        in_memory: hash of each split that was given in memory, filled in; a configuration that
+            holds it cannot be run without the data.
 
     Raises:
         InputError: values that cannot work, all told at once.
@@ -164,18 +165,20 @@ class QADataModule(LightningDataModule):
         num_proc: int | None = None,
         cache_dir: str | None = None,
         seed: int | None = None,
+        in_memory: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._tokenizer_object = tokenizer if not isinstance(tokenizer, str | None) else None
         if self._tokenizer_object is not None:
             tokenizer = self._tokenizer_object.name_or_path
         given = {"train": train, "validation": validation, "test": test, "predict": predict}
-        self._memory = memory_source(dataset, given, data_files=data_files)
-        dataset = dataset if isinstance(dataset, str) and self._memory is None else ""
+        memory = memory_source(dataset, given, data_files=data_files)
+        dataset = dataset if isinstance(dataset, str) else "demo"
         self.save_hyperparameters(logger=False, ignore=IN_MEMORY)
         self.hparams["tokenizer"] = tokenizer
-        if self._memory is not None:
-            self._describe_memory(self._memory)
+        self._memory: MemorySource | None = None
+        if memory is not None:
+            self.hold(memory)
         problems = list(data_problems(self.hparams))
         if problems:
             raise InputError("\n".join(problems))
@@ -183,16 +186,24 @@ class QADataModule(LightningDataModule):
         self.prediction_plan: BlockPlan | None = None
         """Which questions ``predict`` has still to answer; ``PredictionWriter`` sets it."""
 
-    def _describe_memory(self, memory: MemorySource) -> None:
-        """Put the hash of data in memory where the name of a data set would be."""
-        splits = memory.splits()
-        self.hparams["dataset"] = None
-        self.hparams["in_memory"] = {
-            name: hashlib.sha256(repr(memory.identity([name])).encode()).hexdigest()[:16]
-            for name in splits
-        }
+    def hold(self, memory: MemorySource) -> None:
+        """Take data in memory in place of ``dataset``; hyper-parameters keep its hash alone.
+
+        Raises:
+            InputError: it is not the data of ``in_memory``.
+        """
+        known, hashes = self.hparams["in_memory"], memory.hashes()
+        if known not in (None, hashes):
+            other = sorted(name for name in known if known[name] != hashes.get(name))
+            raise InputError(
+                "Expected the data in memory that `data.in_memory` names by its hash; the content "
+                f"of {', '.join(other) or 'more splits'} differs. Give the same data, or leave "
+                "`data.in_memory` out."
+            )
+        self._memory = memory
+        self.hparams["in_memory"] = hashes
         for name in ("test", "predict"):
-            if self.hparams[f"{name}_split"] is None and name in splits:
+            if self.hparams[f"{name}_split"] is None and name in hashes:
                 self.hparams[f"{name}_split"] = name
 
     @cached_property
@@ -252,6 +263,13 @@ class QADataModule(LightningDataModule):
 
     def _source(self) -> SourceSettings:
         settings = self.hparams
+        if self._memory is None and settings["in_memory"]:
+            raise InputError(
+                "Expected the data that this configuration was run with: it was in memory "
+                f"({', '.join(settings['in_memory'])}), and only its hash is kept. Give it by "
+                "`qa_lightning.fit(train=..., validation=...)`, or name files in `data.data_files` "
+                "and set `data.in_memory` to null. (`fit(..., keep_data=True)` keeps it.)"
+            )
         source: Source = self._memory or settings["data_files"] or settings["dataset"]
         return SourceSettings(
             source=source,

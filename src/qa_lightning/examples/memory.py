@@ -67,6 +67,10 @@ class MemorySource:
             pairs = list(document_rows(data, origin, columns))
             yield RawBatch([row for _, row in pairs], origin, "row", [key for key, _ in pairs])
 
+    def hashes(self) -> dict[str, str]:
+        """Return a short hash of each split's content, by its name."""
+        return {name: _short(self.identity([name])) for name in self._splits}
+
     def identity(self, splits: Sequence[str]) -> object:
         """Return the hash of each split's content, computed anew: objects can be changed."""
         return [[name, _digest(name, self._splits[name])] for name in splits]
@@ -155,6 +159,10 @@ def _digest(name: str, data: object) -> object:
     else:
         digest.update(json.dumps(data, sort_keys=True, default=repr).encode())
     return digest.hexdigest()
+
+
+def _short(identity: object) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
 
 def _hash_table(digest: Any, table: pa.Table) -> None:

@@ -1,0 +1,226 @@
+"""Training from Python: one call that does what ``lightning fit`` does, on data in memory.
+
+The command line's own parser, checks and callbacks are used, so that both ways give the same run
+folder, the same messages and the same bits.
+"""
+
+import signal
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from lightning.pytorch import Callback, Trainer
+
+from qa_lightning.alignment import AlignmentAudit
+from qa_lightning.answerer import QuestionAnswerer
+from qa_lightning.answers import AnsweredQuestions
+from qa_lightning.cli.training import QALightningCLI, run
+from qa_lightning.datamodule import QADataModule
+from qa_lightning.errors import InputError
+from qa_lightning.examples import MemorySource, load_examples
+from qa_lightning.resuming import Interrupted
+
+_SHOWN: Final = ("loss", "exact_match", "f1")
+
+Name = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hold what a training gave, and where it lies.
+
+    Attributes:
+        folder: the run's folder: configuration, checkpoints, answers, reports.
+        scores: of the last whole validation, by their official names, 0 to 100; empty if none was.
+        answers: of that validation, a record a question; None if there was none.
+        audit: what alignment did to the training labels.
+    """
+
+    folder: Path
+    scores: Mapping[str, float]
+    answers: AnsweredQuestions | None = field(repr=False)
+    audit: AlignmentAudit | None = field(repr=False)
+
+    def answerer(self) -> QuestionAnswerer:
+        """Return what answers questions with the best checkpoint, or the last without a best."""
+        return QuestionAnswerer.from_checkpoint(self.folder)
+
+    def _repr_html_(self) -> str:
+        """Show the main scores, in a notebook."""
+        shown = {name: self.scores[name] for name in _SHOWN if name in self.scores}
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{value:.2f}</td></tr>" for name, value in shown.items()
+        )
+        return f"<table><caption><code>{escape(str(self.folder))}</code></caption>{rows}</table>"
+
+
+def fit(
+    model: Name | Mapping[str, Any] | None = None,
+    *,
+    output: Name,
+    train: object = None,
+    validation: object = None,
+    test: object = None,
+    options: Mapping[str, Any] | None = None,
+    config: Name | Sequence[Name] = (),
+    callbacks: Sequence[Callback] = (),
+    resume: bool = False,
+    keep_data: bool = False,
+) -> Run:
+    """Train a reader, as ``lightning fit`` does, and return what came of it.
+
+    Args:
+        model: Hub id or folder of a checkpoint, or ``model:`` keys.
+        output: the run's folder. An earlier run's results in it are moved aside.
+        train: data to train on: a ``datasets.Dataset``, a pandas or polars frame, rows, a path (see
+            `QADataModule`). None where ``config`` or ``options`` name the data.
+        validation: data to validate on; None is a slice of ``train`` that ``options`` name.
+        test: data for a later test.
+        options: any keys of the command line, dotted or nested:
+            ``{"trainer.max_epochs": 2, "data": {"language": "pt"}}``.
+        config: YAML file or files, below ``options``.
+        callbacks: further Lightning callbacks.
+        resume: go on from the folder's ``last.ckpt``, if there is one.
+        keep_data: write the data in memory into the run's folder as Parquet, so that its
+            ``config.yaml`` repeats the run anywhere.
+
+    Raises:
+        InputError: values or data that cannot work, as the command line tells it.
+    """
+    given = {"train": train, "validation": validation, "test": test}
+    splits = {name: data for name, data in given.items() if data is not None}
+    settings = _nested(options or {})
+    if splits and keep_data:
+        columns = settings.get("data", {}).pop("columns", None)
+        _set(settings, "data.data_files", _kept(splits, Path(output) / "data", columns))
+    for key, value in _model_keys(model).items():
+        _set(settings, f"model.{key}", value)
+    source = MemorySource(splits) if splits and not keep_data else None
+    if source is not None:
+        settings.setdefault("data", {}).setdefault("in_memory", source.hashes())
+    if "test" in splits:
+        settings["data"].setdefault("test_split", "test")
+    _set(settings, "trainer.default_root_dir", str(output))
+    files_given = [config] if isinstance(config, str | PathLike) else list(config)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "options.yaml"
+        file.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+        arguments = ["fit"]
+        for path in [*files_given, file]:
+            arguments += ["--config", str(path)]
+        arguments += ["--ckpt_path", "last"] if resume else []
+        try:
+            done = run(arguments, build=partial(_Session, source, list(callbacks)), go_on=_advice)
+        except Interrupted as stop:
+            if stop.number == signal.SIGINT:  # a notebook's kernel lives on
+                raise KeyboardInterrupt(_advice(stop, arguments)) from None
+            raise
+    return _result(done)
+
+
+def _advice(stop: Interrupted, _: Sequence[str]) -> str:
+    if stop.checkpoint is None:
+        return f"stopped by {stop.name}."
+    return (
+        f"stopped by {stop.name} after step {stop.step:,}; saved as {stop.checkpoint}. Go on with "
+        "`qa_lightning.fit(..., resume=True)` and the same arguments."
+    )
+
+
+class _Session(QALightningCLI):
+    """Give the command's data module and trainer what no configuration can hold."""
+
+    def __init__(
+        self, source: MemorySource | None, callbacks: list[Callback], *args: Any, **kwargs: Any
+    ) -> None:
+        self._source = source
+        self._callbacks = callbacks
+        super().__init__(*args, **kwargs)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self.config_init[self.subcommand]
+        if self._source is not None:
+            config["data"].hold(self._source)
+        listed = config["trainer"]["callbacks"] or []
+        own = listed if isinstance(listed, list) else [listed]
+        config["trainer"]["callbacks"] = [*own, *self._callbacks] or None
+        return super().instantiate_trainer(**kwargs)
+
+
+def _result(done: QALightningCLI) -> Run:
+    data = done.datamodule
+    assert isinstance(data, QADataModule)
+    latest = done.config_init["fit"]["evaluation"].latest
+    return Run(
+        folder=Path(done.trainer.default_root_dir),
+        scores={} if latest is None else dict(latest.scores),
+        answers=None if latest is None else latest.answers,
+        audit=data.alignment_audit,
+    )
+
+
+def _model_keys(model: Name | Mapping[str, Any] | None) -> dict[str, Any]:
+    if model is None:
+        return {}
+    if isinstance(model, Mapping):
+        return dict(model)
+    if isinstance(model, str | PathLike):
+        return {"model_name_or_path": str(model)}
+    raise InputError(
+        "Expected `model` to be a Hub id, a folder or {key: value} of `model:` keys; got a "
+        f"{type(model).__name__}."
+    )
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as YAML has them.
+
+    >>> _nested({"trainer.max_epochs": 2, "trainer": {"devices": 1}})
+    {'trainer': {'max_epochs': 2, 'devices': 1}}
+    """
+    settings: dict[str, Any] = {}
+    for key, value in options.items():
+        inner = value if isinstance(value, Mapping) and "." not in key else {"": value}
+        for name, item in inner.items():
+            _set(settings, f"{key}.{name}".rstrip("."), item)
+    return settings
+
+
+def _set(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value at a dotted key."""
+    *groups, name = key.split(".")
+    for group in groups:
+        if not isinstance(settings.setdefault(group, {}), dict):
+            raise InputError(f"Expected `{key}` to be in a group; `{group}` is given as a value.")
+        settings = settings[group]
+    settings[name] = _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, PathLike) else value
+
+
+def _kept(splits: Mapping[str, object], folder: Path, columns: Any) -> dict[str, str]:
+    """Write splits as Parquet, in canonical columns and named by content, and return the files."""
+    source = MemorySource(splits)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name in splits:
+        examples = load_examples(source, split=name, columns=columns)
+        path = folder / f"{name}-{source.hashes()[name]}.parquet"
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            whole = Path(scratch) / path.name
+            examples.to_parquet(whole)
+            whole.replace(path)
+        files[name] = str(path)
+    return files
