@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test survival lint format bench clean
+.PHONY: help setup demo test survival lint format reference bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ survival: $(STAMP) ## Run the slow tests: kills, broken files, long runs
 format: $(STAMP) ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(STAMP) ## Write the commands' keys from the parsers, for help and completion
+	$(BIN)/python -m qa_lightning.cli.referencing
 
 bench: $(STAMP) ## Measure speed, memory and alignment, and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import qa_lightning
+from qa_lightning.cli.reference import completion, help_of, unknown_option
 from qa_lightning.errors import InputError
 
 TRAINING = {
@@ -38,7 +39,13 @@ def main(args: Sequence[str] | None = None) -> None:
         _say(help_text())
     elif command == "--version":
         _say(f"qa-lightning {qa_lightning.__version__}")
+    elif command == "completion":
+        _complete(arguments[1:])
+    elif command in TRAINING and (asked := _asked(arguments)):
+        _say(help_of(command, TRAINING[command], None if asked == "-" else asked))
     elif command in TRAINING or command in COMMANDS:
+        if message := unknown_option(command, arguments[1:]):
+            _fail(message)
         _run(command, arguments)
     else:
         _fail(
@@ -61,11 +68,29 @@ def help_text() -> str:
             "",
             "  lightning fit --config configs/demo.yaml     learn on generated documents",
             "  lightning fit --help                         the keys of fit",
+            "  lightning completion bash|zsh                the script that completes its options",
             "  lightning --version                          the version",
             "",
             "Set QA_LIGHTNING_DEBUG=1 to see the traceback behind an error message.",
         ]
     )
+
+
+def _complete(shells: Sequence[str]) -> None:
+    if list(shells) not in (["bash"], ["zsh"]):
+        _fail(f"Expected `completion` to be followed by bash or zsh; got {' '.join(shells)!r}.")
+    _say(completion(shells[0], [*TRAINING, *COMMANDS]))
+
+
+def _asked(arguments: Sequence[str]) -> str | None:
+    """Return what help is asked for: ``-`` (an overview), ``all``, a group or a key; None: none."""
+    if "--help-all" in arguments:
+        return "all"
+    for place, argument in enumerate(arguments):
+        if argument in ("--help", "-h"):
+            following = arguments[place + 1 : place + 2]
+            return "-" if not following or following[0].startswith("-") else following[0]
+    return None
 
 
 def _run(command: str, arguments: list[str]) -> None:
