@@ -103,9 +103,7 @@ def test_settings_reach_the_windows(
     expected = shorter.answer(QUESTION, CONTEXT)[0]
     result = pipeline(question=QUESTION, context=CONTEXT, max_seq_len=48, doc_stride=8)
     assert (result["start"], result["end"]) == (expected.start_char, expected.end_char)
-    ignored = pipeline(
-        question=QUESTION, context=CONTEXT, padding=True, batch_size=4, align_to_words=True
-    )
+    ignored = pipeline(question=QUESTION, context=CONTEXT, padding=True, batch_size=4)
     assert ignored == pipeline(question=QUESTION, context=CONTEXT)
 
 

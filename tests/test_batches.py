@@ -185,7 +185,7 @@ def test_collator_takes_rows_of_plain_lists() -> None:
     features = build_features(make_examples(PAIRS, SPANS), tokenizer, SETTINGS)
     rows = [features[row] | {"feature_index": row} for row in range(len(features))]
     collate = WindowCollator.for_tokenizer(tokenizer, all_gold_spans=True)
-    windows = WindowDataset(features)
+    windows = WindowDataset(features, borders=True)
     expected = collate([windows[row] for row in range(len(windows))])
     found = collate(rows)
     assert found.keys() == expected.keys()

@@ -21,12 +21,12 @@ from qa_lightning.errors import InputError
 NEVER = float("-inf")
 
 
-def brute_force(start_l, end_l, context_l, n_best, max_answer_length):
+def brute_force(start_l, end_l, context_l, n_best, max_answer_length, ends_l=None):
     spans = [
         (float(np.float32(start_l[first]) + np.float32(end_l[last])), first, last)
         for first in range(len(start_l))
         for last in range(first, min(first + max_answer_length, len(start_l)))
-        if context_l[first] and context_l[last]
+        if context_l[first] and (ends_l or context_l)[last]
     ]
     return sorted(spans, key=lambda span: (-span[0], span[1], span[2]))[:n_best]
 
@@ -69,6 +69,7 @@ def searches(draw):
         draw(matrix),
         draw(matrix),
         draw(mask),
+        draw(st.none() | mask),
         draw(st.integers(1, 30)),
         draw(st.integers(1, 30)),
     )
@@ -77,7 +78,8 @@ def searches(draw):
 @given(searches())
 @settings(max_examples=100, deadline=None)
 def test_equals_brute_force_ties_included(search):
-    start, end, mask, n_best, max_answer_length = search
+    start, end, mask, ends, n_best, max_answer_length = search
+    end_mask_bl = torch.tensor(mask if ends is None else ends)
     start_logits_bl, end_logits_bl = torch.tensor(start).float(), torch.tensor(end).float()
     spans = best_spans(
         start_logits_bl,
@@ -85,16 +87,18 @@ def test_equals_brute_force_ties_included(search):
         torch.tensor(mask),
         n_best=n_best,
         max_answer_length=max_answer_length,
+        end_mask_bl=None if ends is None else end_mask_bl,
     )
     assert spans.score_bn.shape == (len(start), n_best)
     on_device = search_on_device(
         torch.stack((start_logits_bl, end_logits_bl)),
-        torch.tensor(mask),
+        (torch.tensor(mask), end_mask_bl),
         n_best=n_best,
         n_lengths=min(max_answer_length, len(start[0])),
     )
     for row in range(len(start)):
-        expected = brute_force(start[row], end[row], mask[row], n_best, max_answer_length)
+        ends_l = None if ends is None else ends[row]
+        expected = brute_force(start[row], end[row], mask[row], n_best, max_answer_length, ends_l)
         assert found(spans, row) == expected
         assert found(on_device, row) == expected
 

@@ -96,6 +96,7 @@ class QuestionAnswerer:
         doc_stride: int | None = None,
         max_question_length: int | None = None,
         max_answer_length: int | None = None,
+        word_borders: bool | None = None,
         no_answer: bool | None = None,
         null_score_threshold: float | None = None,
         temperature: float | None = None,
@@ -108,6 +109,7 @@ class QuestionAnswerer:
         )
         decision = _given(
             max_answer_length=max_answer_length,
+            word_borders=word_borders,
             no_answer=no_answer,
             null_score_threshold=null_score_threshold,
             temperature=temperature,

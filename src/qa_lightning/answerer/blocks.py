@@ -130,7 +130,7 @@ class QuestionBlocks(IterableDataset[Batch]):
             first_row += len(portion)
 
     def _collated(self, features: WindowRows, first_row: int) -> Iterator[Batch]:
-        windows, table = WindowDataset(features), WindowTable(features)
+        windows, table = WindowDataset(features, borders=True), WindowTable(features)
         order = np.argsort(-windows.lengths(), kind="stable")
         row_w = table.numbers("example_index").astype(np.int64) + first_row
         for start in range(0, len(order), self._batch_size):

@@ -15,7 +15,7 @@ from qa_lightning.features import WindowSettings
 from qa_lightning.features.blanks import offsets_at_window_start
 from qa_lightning.features.layout import layout_of
 from qa_lightning.features.storage import window_batches
-from qa_lightning.features.tokens import TokenTable, tokenize_distinct
+from qa_lightning.features.tokens import TokenTable, borders_of, tokenize_distinct
 from qa_lightning.features.windows import (
     WindowAssembler,
     check_room,
@@ -35,11 +35,13 @@ class Document:
         text: the raw text.
         ids_n: token ids.
         offsets_n2: each token's characters in the text, half-open.
+        borders_n: whether words begin and end with each token.
     """
 
     text: str = field(repr=False)
     ids_n: NDArray[np.int32] = field(repr=False)
     offsets_n2: NDArray[np.int32] = field(repr=False)
+    borders_n: NDArray[np.uint8] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ class WindowCutter:
         for text in texts:
             if text not in tokens:
                 tokens[text] = tokenize_long(text, lambda piece: self._tokens([piece])[0])
-        return [Document(text, *tokens[text]) for text in texts]
+        return [
+            Document(text, *tokens[text], borders_of(text, tokens[text].offsets_n2))
+            for text in texts
+        ]
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
         table = self._tokenize(texts, with_offsets=True)
@@ -174,4 +179,5 @@ def _token_table(documents: Sequence[Document]) -> TokenTable:
         bounds_t=np.cumsum(lengths, dtype=np.int64),
         ids_n=np.concatenate([np.empty(0, np.int32), *(d.ids_n for d in distinct)]),
         offsets_n2=np.concatenate([np.empty((0, 2), np.int32), *(d.offsets_n2 for d in distinct)]),
+        borders_n=np.concatenate([np.empty(0, np.uint8), *(d.borders_n for d in distinct)]),
     )

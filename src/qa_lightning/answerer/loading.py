@@ -43,6 +43,7 @@ class DecisionSettings:
         max_answer_length: in tokens.
         window_scoring: what makes windows comparable (see ``answers.select_answers``).
         search: ``exact`` or ``top_k``.
+        word_borders: answers begin and end where words do (``borders.word_borders``).
         no_answer: whether a question may have none.
         null_score_threshold: no answer where the null odds are greater; None is 0.
         temperature: divides the scores in the softmax of the confidences.
@@ -52,6 +53,7 @@ class DecisionSettings:
     max_answer_length: int = 30
     window_scoring: str = DEFAULT_WINDOW_SCORING
     search: str = "exact"
+    word_borders: bool = False
     no_answer: bool = False
     null_score_threshold: float | None = None
     temperature: float = 1.0
@@ -77,6 +79,7 @@ class DecisionSettings:
         }
         return cls(
             **known,
+            word_borders=bool(state.get("word_borders")),
             no_answer=bool(state.get("no_answer")),
             null_score_threshold=state.get("threshold"),
             temperature=float(state.get("temperature") or 1.0),

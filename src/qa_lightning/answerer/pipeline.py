@@ -34,8 +34,8 @@ class QuestionAnsweringPipeline:
       the ``top_k`` best, and could return fewer answers than exist.
     - Different places of one text are different answers (the pipeline joined them, whatever their
       case, under the first place).
-    - ``align_to_words`` is accepted and has no effect: places are the tokens', blanks cut off. The
-      pipeline widened an answer to whole words.
+    - ``align_to_words``: the best of the spans of whole words is searched, where the pipeline
+      widened the best span. If it is not given, the checkpoint's ``word_borders`` decides.
     - ``max_seq_len``, ``doc_stride`` and ``max_question_len`` are, if not given, those that the
       checkpoint was trained with (the pipeline's: 384, 128, 64), the overlap at most half of a
       ``max_seq_len`` that is given, as the pipeline's. Questions are cut at
@@ -86,7 +86,7 @@ class QuestionAnsweringPipeline:
             max_seq_len: tokens of a window.
             max_question_len: tokens after which a question is cut.
             handle_impossible_answer: let no answer (``""``, from 0 to 0) compete.
-            align_to_words: no effect.
+            align_to_words: answers begin and end where words do.
             padding: no effect.
             batch_size: no effect.
 
@@ -105,6 +105,7 @@ class QuestionAnsweringPipeline:
             doc_stride=doc_stride,
             max_question_length=max_question_len,
             max_answer_length=max_answer_len,
+            word_borders=align_to_words,
         )
         result = partial(_result, top_k=wanted, with_no_answer=handle_impossible_answer)
         rows = _rows(inputs, question, context)

@@ -10,7 +10,7 @@ from torch import Tensor
 from qa_lightning.answerer.cutting import WindowRows
 from qa_lightning.answerer.loading import Reader
 from qa_lightning.backbones import model_inputs
-from qa_lightning.batches import WindowCollator, WindowDataset
+from qa_lightning.batches import WindowCollator, WindowDataset, word_masks
 from qa_lightning.candidates import (
     TokenCandidates,
     WindowCandidates,
@@ -42,7 +42,7 @@ class WindowRunner:
 
     def candidates(self, features: WindowRows, *, n_best: int) -> WindowCandidates:
         """Return the ``n_best`` candidates of each window, in the windows' order."""
-        windows = WindowDataset(features)
+        windows = WindowDataset(features, borders=self._decision.word_borders)
         found = [TokenCandidates.empty(n_best)]
         with torch.inference_mode():
             for rows in self._batches(windows.lengths()):
@@ -72,5 +72,6 @@ class WindowRunner:
             n_best=n_best,
             max_answer_length=self._decision.max_answer_length,
             search=self._decision.search,
+            word_masks=word_masks(batch) if self._decision.word_borders else None,
         )
         return TokenCandidates(*(tensor.cpu() for tensor in candidates))

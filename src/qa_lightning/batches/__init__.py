@@ -9,6 +9,7 @@ from qa_lightning.batches.collating import (
 )
 from qa_lightning.batches.documents import DocumentDataset, DocumentSampler
 from qa_lightning.batches.ordering import EvaluationSampler, LengthGroupedSampler
+from qa_lightning.batches.words import word_masks
 
 __all__ = [
     "DocumentDataset",
@@ -20,4 +21,5 @@ __all__ = [
     "WindowDataset",
     "global_attention_problems",
     "padding_share",
+    "word_masks",
 ]

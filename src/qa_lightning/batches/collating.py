@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from qa_lightning.batches.words import BORDERS, border_masks
 from qa_lightning.errors import InputError
 from qa_lightning.features import IGNORED, WindowTable
 
@@ -37,12 +38,14 @@ class WindowDataset(Dataset[dict[str, Any]]):
 
     Args:
         features: what ``build_features`` returned.
+        borders: whether the rows say where words begin and end, for the search for answers.
     """
 
-    def __init__(self, features: datasets.Dataset) -> None:
+    def __init__(self, features: datasets.Dataset, *, borders: bool = False) -> None:
         self._table = WindowTable(features)
         self._numbers = [name for name in (*_PLACES, *_LABELS, _WEIGHT) if name in self._table]
-        self._lists = [name for name in ("input_ids", *_GOLD) if name in self._table]
+        lists = ("input_ids", *_GOLD, *((BORDERS,) if borders else ()))
+        self._lists = [name for name in lists if name in self._table]
 
     def __len__(self) -> int:
         return len(self._table)
@@ -84,7 +87,9 @@ class WindowCollator:
     [b], inclusive, -100: not to be learnt), ``label_weights`` (float32 [b]) and, if asked for,
     ``gold_start_positions`` and ``gold_end_positions`` (int64 [b, g], -100 where a window has
     fewer). All positions count the padding in front, if there is any. Rows of ``DocumentDataset``
-    have ``document_index`` (int64 [b]): which document of the batch they belong to, from 0.
+    have ``document_index`` (int64 [b]): which document of the batch they belong to, from 0. Rows
+    with borders have ``word_start_mask`` and ``word_end_mask`` (bool [b, l]): the context's tokens
+    with which words begin and end.
 
     Attributes:
         pad_token_id: id that fills the rows.
@@ -176,6 +181,8 @@ class WindowCollator:
             batch["token_type_ids"] = _second_text(place_bl, places, attended_bl).astype(np.int64)
         if "document_index" in rows[0]:
             batch["document_index"] = np.array([row["document_index"] for row in rows], np.int64)
+        if BORDERS in rows[0]:
+            batch |= border_masks(rows, batch["context_mask"])
         if "start_token" in rows[0]:
             batch |= self._labels(rows, shift_b)
         return {name: torch.from_numpy(values) for name, values in batch.items()}

@@ -10,9 +10,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
+from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_losses
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
 from qa_lightning.callbacks.scored import SplitData
+from qa_lightning.callbacks.word_borders import decide_borders
 from qa_lightning.candidates import SEARCHES, n_best_problems, window_candidates
 from qa_lightning.errors import InputError
 from qa_lightning.reports.evaluation import write_evaluation
@@ -35,6 +37,9 @@ class AnswerEvaluation(Callback):
         window_scoring: how windows of a question compete: ``relative``, ``raw`` (as ``run_qa.py``)
             or ``log_probability``.
         search: ``exact``, or ``top_k`` for the classic 20 × 20 search.
+        word_borders: search only answers that begin and end where words do; None: if the language
+            writes blanks between words and its answers are whole words, or, where ``language`` is
+            not known, if the gold spans are.
         language: ISO code; adds scores by this language's rules; None is the data's.
         metrics: further metrics, by the names that ``evaluate.load`` takes.
         output_dir: folder of the files; None is ``answers`` in the run's folder.
@@ -51,6 +56,7 @@ class AnswerEvaluation(Callback):
         null_score_threshold: float | None = None,
         window_scoring: str = DEFAULT_WINDOW_SCORING,
         search: str = "exact",
+        word_borders: bool | None = None,
         language: str | None = None,
         metrics: Sequence[str] = (),
         output_dir: str | None = None,
@@ -66,6 +72,9 @@ class AnswerEvaluation(Callback):
         self.null_score_threshold = null_score_threshold
         self.window_scoring = window_scoring
         self.search = search
+        self.word_borders = word_borders
+        self.ends_at_borders = bool(word_borders)
+        """What was decided; a checkpoint's decision is kept unless ``word_borders`` is given."""
         self.language = language
         self.metrics = list(metrics)
         self.output_dir = output_dir
@@ -77,6 +86,11 @@ class AnswerEvaluation(Callback):
         """The newest whole evaluation; ``latest.answers`` and ``latest.scores``."""
         self._store = WindowStore(n_best)
         self._checkpoint_progress: dict[str, int] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Decide whether answers end where words do; the data is there by now."""
+        language = self.language or trainer.datamodule.hparams.get("language")  # type: ignore[attr-defined]
+        self.ends_at_borders = decide_borders(self.word_borders, language, trainer)
 
     # Each evaluation loop: begin, add each batch, finish.
 
@@ -131,6 +145,7 @@ class AnswerEvaluation(Callback):
             n_best=self.n_best,
             max_answer_length=self.max_answer_length,
             search=self.search,
+            word_masks=word_masks(batch) if self.ends_at_borders else None,
         )
         loss_b = outputs["loss_b"]
         if loss_b is None:
@@ -220,10 +235,13 @@ class AnswerEvaluation(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted on validation, what it is worth, and how answers are searched."""
         searched = ("n_best", "max_answer_length", "window_scoring", "search")
-        return {**self.fitted, **{name: getattr(self, name) for name in searched}}
+        searched_as = {name: getattr(self, name) for name in searched}
+        return {**self.fitted, **searched_as, "word_borders": self.ends_at_borders}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the fitted values of a checkpoint."""
+        """Take the fitted values of a checkpoint, and how it searched when they were fitted."""
+        if self.word_borders is None:
+            self.ends_at_borders = bool(state_dict.get("word_borders"))
         self.fitted.update({key: state_dict[key] for key in self.fitted if key in state_dict})
 
 

@@ -23,6 +23,7 @@ from qa_lightning.answerer.blocks import BlockPlan
 from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.loading import DecisionSettings
 from qa_lightning.answerer.parts import FORMATS, PartFolder, answer_row
+from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
 from qa_lightning.candidates import (
     TokenCandidates,
@@ -168,6 +169,7 @@ class PredictionWriter(Callback):
                 "max_answer_length": evaluation.max_answer_length,
                 "window_scoring": evaluation.window_scoring,
                 "search": evaluation.search,
+                "word_borders": evaluation.ends_at_borders,
                 **evaluation.fitted,
             }
         )
@@ -186,6 +188,7 @@ class PredictionWriter(Callback):
             n_best=decision.n_best,
             max_answer_length=decision.max_answer_length,
             search=decision.search,
+            word_masks=word_masks(batch) if decision.word_borders else None,
         )
         return _in_characters(tokens, batch["context_offsets"])
 

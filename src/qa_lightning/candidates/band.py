@@ -19,7 +19,7 @@ _KEY_BITS = 31  # what a score leaves of an int64
 
 
 def band_spans(
-    start_bl: Floats, end_bl: Floats, context_mask_bl: Mask, n_best: int, n_lengths: int
+    start_bl: Floats, end_bl: Floats, masks: tuple[Mask, Mask], n_best: int, n_lengths: int
 ) -> tuple[Ints, Ints, Floats]:
     """Return first token, last token and score of the best spans, best first.
 
@@ -32,19 +32,20 @@ def band_spans(
     Args:
         start_bl: free of NaN and ``inf``.
         end_bl: free of NaN and ``inf``.
-        context_mask_bl: set where an answer may begin or end.
+        masks: set where an answer may begin, and where it may end: [b, l] each.
         n_best: spans to return of each window.
         n_lengths: the longest answer, in tokens, no longer than the window.
     """
     rows, n_tokens = start_bl.shape
-    outside_bl = np.logical_not(context_mask_bl)
+    no_start_bl = np.logical_not(masks[0])
+    no_end_bl = no_start_bl if masks[1] is masks[0] else np.logical_not(masks[1])
     ends_bm = np.empty((rows, n_tokens + n_lengths - 1), np.float32)
     ends_bm[:, :n_tokens], ends_bm[:, n_tokens:] = end_bl, _IMPOSSIBLE
-    np.copyto(ends_bm[:, :n_tokens], _IMPOSSIBLE, where=outside_bl)
+    np.copyto(ends_bm[:, :n_tokens], _IMPOSSIBLE, where=no_end_bl)
     # All rows in one: what lies between them is impossible, and one long loop is faster.
     best_end_m = _sliding_maximum(ends_bm.ravel(), n_lengths)
     best_bl = start_bl + _strided(best_end_m, (rows, n_tokens), (4 * ends_bm.shape[1], 4))
-    np.copyto(best_bl, _IMPOSSIBLE, where=outside_bl)
+    np.copyto(best_bl, _IMPOSSIBLE, where=no_start_bl)
     least_b = np.maximum(_at_most_nth_largest(best_bl, n_best), _LEAST)
     place_s = np.flatnonzero(best_bl >= least_b[:, None])
     if len(place_s) > 2 * rows * n_best:  # equal scores, of an untrained network for one

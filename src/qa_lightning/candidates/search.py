@@ -21,6 +21,10 @@ MAX_N_BEST = 10_000
 """Every window has a place for each of them: a billion would take all memory there is."""
 
 
+SpanMasks = tuple[Tensor, Tensor]
+"""Where an answer may begin, and where it may end: [b, l] each."""
+
+
 class BestSpans(NamedTuple):
     """Hold the best spans of each window, best first.
 
@@ -42,6 +46,7 @@ def best_spans(
     *,
     n_best: int,
     max_answer_length: int,
+    end_mask_bl: Tensor | None = None,
 ) -> BestSpans:
     """Find the exact best spans: of all pairs start ≤ last < start + ``max_answer_length``.
 
@@ -56,9 +61,10 @@ def best_spans(
     Args:
         start_logits_bl: any floating type.
         end_logits_bl: any floating type.
-        context_mask_bl: true where an answer may begin or end.
+        context_mask_bl: true where an answer may begin.
         n_best: spans to return of each window.
         max_answer_length: in tokens.
+        end_mask_bl: true where an answer may end; None is where it may begin.
 
     >>> logits = torch.tensor([[9.0, 1.0, 3.0, 2.0]])
     >>> context = torch.tensor([[False, True, True, True]])
@@ -66,9 +72,8 @@ def best_spans(
     (tensor([[2, 2]]), tensor([[2, 3]]))
     """
     logits_2bl = clean_logits(start_logits_bl, end_logits_bl)
-    return exact_search(
-        logits_2bl, context_mask_bl, n_best=n_best, max_answer_length=max_answer_length
-    )
+    masks = context_mask_bl, context_mask_bl if end_mask_bl is None else end_mask_bl
+    return exact_search(logits_2bl, masks, n_best=n_best, max_answer_length=max_answer_length)
 
 
 def top_k_spans(
@@ -78,6 +83,7 @@ def top_k_spans(
     *,
     n_best: int,
     max_answer_length: int,
+    end_mask_bl: Tensor | None = None,
     top_k: int = 20,
 ) -> BestSpans:
     """Find spans as BERT's ``run_squad.py`` and transformers' ``run_qa.py`` do.
@@ -90,7 +96,7 @@ def top_k_spans(
     logits_2bl = clean_logits(start_logits_bl, end_logits_bl)
     return top_k_search(
         logits_2bl,
-        context_mask_bl,
+        (context_mask_bl, context_mask_bl if end_mask_bl is None else end_mask_bl),
         n_best=n_best,
         max_answer_length=max_answer_length,
         top_k=top_k,
@@ -110,7 +116,7 @@ def clean_logits(start_logits_bl: Tensor, end_logits_bl: Tensor) -> Tensor:
 
 
 def exact_search(
-    logits_2bl: Tensor, context_mask_bl: Tensor, *, n_best: int, max_answer_length: int
+    logits_2bl: Tensor, masks: SpanMasks, *, n_best: int, max_answer_length: int
 ) -> BestSpans:
     """Find what :func:`best_spans` describes in clean logits."""
     check_sizes(n_best, max_answer_length)
@@ -120,17 +126,22 @@ def exact_search(
     n_lengths = min(max_answer_length, logits_2bl.shape[2])
     if logits_2bl.is_cpu:
         start_bl, end_bl = logits_2bl.numpy()
-        found = band_spans(start_bl, end_bl, context_mask_bl.numpy(), n_best, n_lengths)
+        start_mask_bl = masks[0].numpy()
+        end_mask_bl = start_mask_bl if masks[1] is masks[0] else masks[1].numpy()
+        arrays = start_mask_bl, end_mask_bl
+        found = band_spans(start_bl, end_bl, arrays, n_best, n_lengths)
         return BestSpans(*map(torch.from_numpy, found))
-    return search_on_device(logits_2bl, context_mask_bl, n_best=n_best, n_lengths=n_lengths)
+    return search_on_device(logits_2bl, masks, n_best=n_best, n_lengths=n_lengths)
 
 
 def search_on_device(
-    logits_2bl: Tensor, context_mask_bl: Tensor, *, n_best: int, n_lengths: int
+    logits_2bl: Tensor, masks: SpanMasks, *, n_best: int, n_lengths: int
 ) -> BestSpans:
     """Do with torch what :func:`qa_lightning.candidates.band.band_spans` does with numpy."""
-    masked_2bl = logits_2bl.masked_fill(context_mask_bl == 0, IMPOSSIBLE)
-    start_bl, end_bl = masked_2bl
+    start_bl, end_bl = (
+        logits_bl.masked_fill(mask_bl == 0, IMPOSSIBLE)
+        for logits_bl, mask_bl in zip(logits_2bl, masks, strict=True)
+    )
     ends_bm = F.pad(end_bl, (0, n_lengths - 1), value=IMPOSSIBLE)
     best_of_start_bl = start_bl + F.max_pool1d(ends_bm[:, None], n_lengths, stride=1)[:, 0]
     starts_bk = _first_largest(best_of_start_bl, n_best)
@@ -146,7 +157,7 @@ def search_on_device(
 
 def top_k_search(
     logits_2bl: Tensor,
-    context_mask_bl: Tensor,
+    masks: SpanMasks,
     *,
     n_best: int,
     max_answer_length: int,
@@ -155,13 +166,13 @@ def top_k_search(
     """Find what :func:`top_k_spans` describes in clean logits."""
     check_sizes(n_best, max_answer_length)
     if logits_2bl.numel() == 0:
-        return exact_search(logits_2bl, context_mask_bl, n_best=n_best, max_answer_length=1)
-    start_bl, end_bl, context_bl = logits_2bl[0], logits_2bl[1], context_mask_bl.bool()
+        return exact_search(logits_2bl, masks, n_best=n_best, max_answer_length=1)
+    start_bl, end_bl = logits_2bl
     starts_bk, lasts_bk = _first_largest(start_bl, top_k), _first_largest(end_bl, top_k)
     lengths_bkk = lasts_bk[:, None, :] - starts_bk[:, :, None]
     allowed_bkk = (lengths_bkk >= 0) & (lengths_bkk < max_answer_length)
-    allowed_bkk &= context_bl.gather(1, starts_bk)[:, :, None]
-    allowed_bkk &= context_bl.gather(1, lasts_bk)[:, None, :]
+    allowed_bkk &= masks[0].bool().gather(1, starts_bk)[:, :, None]
+    allowed_bkk &= masks[1].bool().gather(1, lasts_bk)[:, None, :]
     scores_bkk = start_bl.gather(1, starts_bk)[:, :, None] + end_bl.gather(1, lasts_bk)[:, None, :]
     scores_bm = scores_bkk.masked_fill(~allowed_bkk, IMPOSSIBLE).flatten(1)
     order_bn = scores_bm.argsort(dim=1, descending=True, stable=True)[:, :n_best]

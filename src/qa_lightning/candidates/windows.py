@@ -14,6 +14,7 @@ from torch import Tensor
 from qa_lightning.candidates.band import band_spans, masked
 from qa_lightning.candidates.search import (
     IMPOSSIBLE,
+    SpanMasks,
     check_sizes,
     clean_logits,
     exact_search,
@@ -79,6 +80,7 @@ def window_candidates(
     n_best: int,
     max_answer_length: int,
     search: str = "exact",
+    word_masks: SpanMasks | None = None,
 ) -> TokenCandidates:
     """Reduce a batch's logits to what answers and scores need of them, on the logits' device.
 
@@ -92,6 +94,8 @@ def window_candidates(
         n_best: spans to keep of each window.
         max_answer_length: in tokens.
         search: ``exact`` (:func:`~.search.best_spans`) or ``top_k`` (:func:`~.search.top_k_spans`).
+        word_masks: true at the context's tokens with which an answer may begin, and end; None:
+            with any of them.
 
     Raises:
         InputError: the search is unknown, or a size is not positive.
@@ -100,7 +104,8 @@ def window_candidates(
         raise InputError(f"Expected `search` out of {', '.join(SEARCHES)}; got {search!r}.")
     if start_logits_bl.numel() == 0:
         return TokenCandidates.empty(n_best, start_logits_bl.device)
-    masks = Masks(context_mask_bl, attention_mask_bl, cls_positions_b)
+    spans = word_masks or (context_mask_bl, context_mask_bl)
+    masks = Masks(context_mask_bl, attention_mask_bl, cls_positions_b, spans)
     sizes = {"n_best": n_best, "max_answer_length": max_answer_length}
     if start_logits_bl.is_cpu and search == "exact":
         found = _reduce_on_cpu(start_logits_bl, end_logits_bl, masks, **sizes)
@@ -115,6 +120,7 @@ class Masks(NamedTuple):
     context_mask_bl: Tensor
     attention_mask_bl: Tensor
     cls_positions_b: Tensor
+    spans: SpanMasks
 
 
 Reduced = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -136,7 +142,7 @@ def _reduce(
     null_2b1 = logits_2bl.gather(2, masks.cls_positions_b.expand(2, -1)[:, :, None])
     find = exact_search if search == "exact" else top_k_search
     start_bn, last_bn, score_bn = find(
-        logits_2bl, masks.context_mask_bl, n_best=n_best, max_answer_length=max_answer_length
+        logits_2bl, masks.spans, n_best=n_best, max_answer_length=max_answer_length
     )
     # Tokens count from the first context token; what is no span stands at 0.
     first_b1 = masks.context_mask_bl.int().argmax(dim=1, keepdim=True)
@@ -171,7 +177,10 @@ def _reduce_on_cpu(
         total_b = logits[0].logsumexp(dim=1) + logits[1].logsumexp(dim=1)
     start_bl, end_bl = (x.numpy() for x in logits)
     n_lengths = min(max_answer_length, start_bl.shape[1])
-    start_bn, last_bn, score_bn = band_spans(start_bl, end_bl, context_bl, n_best, n_lengths)
+    spans = (context_bl, context_bl)
+    if masks.spans[0] is not masks.context_mask_bl:
+        spans = masks.spans[0].numpy(), masks.spans[1].numpy()
+    start_bn, last_bn, score_bn = band_spans(start_bl, end_bl, spans, n_best, n_lengths)
     first_b1 = (context_bl if context_bl.dtype == bool else context_bl != 0).argmax(1)[:, None]
     first_bn = np.where(score_bn > IMPOSSIBLE, first_b1, 0).astype(np.int32)
     at_cls = np.arange(len(start_bl)), masks.cls_positions_b.numpy()

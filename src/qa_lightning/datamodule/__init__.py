@@ -390,7 +390,8 @@ class QADataModule(LightningDataModule):
         return int(self.hparams["eval_batch_size"] or 2 * self.hparams["batch_size"])
 
     def _evaluation_loader(self, name: str) -> DataLoader[Any]:
-        windows, batch_size = WindowDataset(self._splits[name].features), self._eval_batch_size()
+        windows = WindowDataset(self._splits[name].features, borders=True)
+        batch_size = self._eval_batch_size()
         sampler = EvaluationSampler(windows.lengths(), batch_size=batch_size, **self._ranks())
         return self._loader(windows, sampler, batch_size)
 

@@ -60,7 +60,8 @@ def build_features(
         One row a window: ``example_index``, ``window_index``, ``input_ids`` (no padding),
         ``question_start_token``, ``question_end_token``, ``context_start_token``,
         ``context_end_token`` (half-open places in ``input_ids``), ``cls_token``,
-        ``context_offsets`` (flat start, end, start, … characters), and with labels ``start_token``,
+        ``context_offsets`` (flat start, end, start, … characters), ``context_borders`` (1 where a
+        word begins with the token, 2 where one ends, 3 both), and with labels ``start_token``,
         ``last_token`` (inclusive, -100: not to be learnt), ``gold_start_tokens``,
         ``gold_last_tokens`` (all trusted spans in the window), ``label_weight`` (0 to 1: 1 where
         the example's answer stands exactly or it has none, else alignment's confidence in its

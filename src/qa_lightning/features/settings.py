@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.errors import InputError
 
-FEATURES_VERSION = 2  # raise it whenever the same input would give other windows
+FEATURES_VERSION = 3  # raise it whenever the same input would give other windows
 
 Separators = Literal["auto", 2, 3]
 

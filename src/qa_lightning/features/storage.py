@@ -33,6 +33,7 @@ def window_features(*, with_labels: bool) -> datasets.Features:
     numbers = datasets.List(number)
     columns = {"example_index": number, "window_index": number, "input_ids": numbers}
     columns |= dict.fromkeys(_PLACES, number) | {"context_offsets": numbers}
+    columns["context_borders"] = datasets.List(datasets.Value("uint8"))
     if with_labels:
         columns |= {"start_token": number, "last_token": number}
         columns |= {"gold_start_tokens": numbers, "gold_last_tokens": numbers}
@@ -68,6 +69,8 @@ def _window_columns(
     columns["input_ids"] = _lists(assembler.ids(plan), places.length_w[part])
     offsets_n2 = assembler.context_offsets(plan)
     columns["context_offsets"] = _lists(offsets_n2.reshape(-1), 2 * plan.context_length_w)
+    borders_n = pa.array(assembler.context_borders(plan))
+    columns["context_borders"] = pa.ListArray.from_arrays(_bounds(plan.context_length_w), borders_n)
     return columns
 
 
@@ -89,8 +92,11 @@ def _integers(values: Ints | NDArray[np.int32]) -> pa.Array:
 
 
 def _lists(values: Ints | NDArray[np.int32], length_w: Ints) -> pa.Array:
-    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(length_w)])
-    return pa.ListArray.from_arrays(_integers(bounds), _integers(values))
+    return pa.ListArray.from_arrays(_bounds(length_w), _integers(values))
+
+
+def _bounds(length_w: Ints) -> pa.Array:
+    return _integers(np.concatenate([np.zeros(1, np.int64), np.cumsum(length_w)]))
 
 
 def in_memory(batches: Iterable[pa.RecordBatch], *, with_labels: bool) -> datasets.Dataset:

@@ -159,6 +159,7 @@ class WindowAssembler:
         self._questions_at = len(specials)
         self._contexts_at = len(specials) + len(questions.ids_n)
         self._offsets_n2 = contexts.offsets_n2
+        self._borders_n = contexts.borders_n
         self._first_offsets_n2 = first_offsets_n2
         self._layout = layout
 
@@ -183,6 +184,10 @@ class WindowAssembler:
         filled = plan.context_length_w > 0
         offsets_n2[begin_w[filled]] = self._first_offsets_n2[plan.context_source_w[filled]]
         return offsets_n2
+
+    def context_borders(self, plan: WindowPlan) -> NDArray[np.uint8]:
+        """Return where words begin and end among the context tokens of the windows: [tokens]."""
+        return self._borders_n[_ranges(plan.context_source_w, plan.context_length_w)]
 
 
 def _count_up(count_r: Ints) -> Ints:
