@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qa_lightning.errors import InputError
+from qa_lightning.examples.nested import shape_of
 from qa_lightning.examples.rows import lookup
 from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, RawBatch, Unreadable
 from qa_lightning.examples.splits import Slice
-from qa_lightning.examples.tables import has_column
+from qa_lightning.examples.tables import has_column, row_dicts
 
 _logger = logging.getLogger(__name__)
 _TOLD = 8  # faults told one by one; the rest is a number
@@ -60,13 +61,15 @@ def check_columns(batch: RawBatch, columns: ColumnNames, *, answers: bool) -> No
         for name, forms in columns.required(answers=answers)
         if not any(all(_has(batch, column) for column in form) for form in forms)
     ]
-    found = batch.names or _names(batch)
+    found = _shape(batch)
     if missing and found:
-        wanted = "; ".join(f"{name} ({_either(forms)})" for name, forms in missing)
+        # Of other names that public data sets have, only answers' forms help whoever reads this.
+        shown = ((name, forms[: 4 if name == "answers" else 1]) for name, forms in missing)
+        wanted = "; ".join(f"{name} ({_either(forms)})" for name, forms in shown)
         raise InputError(
-            f"Expected in {batch.origin} a column for each of: {wanted}. Found the columns "
-            f"{', '.join(found)}. Name the file's own column with `columns`, for instance "
-            f"{{{missing[0][0]}: {found[0]}}}."
+            f"Expected in {batch.origin} a column for each of: {wanted}. Found {found}. Name the "
+            "file's own with `columns`, dots step into structures: "
+            f"{{{', '.join(f'{name}: ITS NAME IN THE FILE' for name, _ in missing)}}}."
         )
 
 
@@ -81,9 +84,16 @@ def _has(batch: RawBatch, name: str) -> bool:
     return any(name in row or lookup(row, name) is not None for row in rows)
 
 
-def _names(batch: RawBatch) -> tuple[str, ...]:
-    rows = (row for row in batch.rows if not isinstance(row, Unreadable))
-    return tuple(dict.fromkeys(name for row in rows for name in row))
+def _shape(batch: RawBatch) -> str:
+    """Tell a batch's columns, with what is inside them where the file nests."""
+    given = row_dicts(batch.rows.slice(0, 1)) if isinstance(batch.rows, pa.Table) else batch.rows
+    rows = [row for row in given if not isinstance(row, Unreadable)]
+    keys = dict.fromkeys(name for row in rows for name in row)
+    first = {
+        name: next((row[name] for row in rows if row.get(name) is not None), None) for name in keys
+    }
+    told = shape_of({**dict.fromkeys(batch.names), **first})
+    return f"the columns {told[1:-1]}" if told != "{}" else ""
 
 
 def complete_ids(rows: SplitRows, columns: ColumnNames, prefix: str) -> SplitRows:
@@ -102,7 +112,7 @@ def complete_ids(rows: SplitRows, columns: ColumnNames, prefix: str) -> SplitRow
     faults = dict(rows.faults)
     for row in lost:
         told = f"; {faults[row]}" if row in faults else ""
-        faults[row] = f"`{columns.id}` is missing, which other rows have{told}"
+        faults[row] = f"`{columns.id[0]}` is missing, which other rows have{told}"
     return rows._replace(faults=sorted(faults.items()))
 
 
@@ -181,6 +191,16 @@ def _place(row: int, parts: Iterable[tuple[Slice, SplitRows]]) -> str:
             return rows.places[part.start + row]
         row -= length
     raise IndexError(row)
+
+
+def warn_of_unplaced(count: int, label: str) -> None:
+    """Log how many answers came without a place."""
+    if count:
+        _logger.warning(
+            "%s: %d answers have a text and no place; where it stands once in its context, that is "
+            "taken, else 0: `data.alignment: repair` looks for these",
+            *(label, count),
+        )
 
 
 def warn_of_empty_texts(table: pa.Table, label: str) -> None:

@@ -1,111 +1,209 @@
 """Every form in which files hold gold answers → texts and starts.
 
 Forms: ``{"text": [...], "answer_start": [...]}`` (the Hub's), ``[{"text", "answer_start"}, ...]``
-(the SQuAD files'), either of them with single values, either of them written out in a text cell
-(JSON, or the Python notation that ``Dataset.to_csv`` and pandas write), or a pair of columns.
+(the SQuAD files'), MRQA's ``char_spans``, ends in place of texts, bare texts, either of them with
+single values, written out in a text cell (JSON, or the Python notation that ``Dataset.to_csv`` and
+pandas write), or a pair of columns; NewsQA's ranges. Numbers may be ``22``, ``22.0`` or ``"22"``.
 """
 
-import ast
-import json
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-Gold = tuple[list[str], list[int]]
+from qa_lightning.examples.cells import (
+    FaultError,
+    is_absent,
+    kind_name,
+    parse_cell,
+    read_text,
+    whole_number,
+)
+
 _LARGEST_START = 2**31 - 1  # `answer_start` is an int32
+_STARTS = ("answer_start", "start", "start_char", "s")
+_ENDS = ("answer_end", "end", "end_char", "e")
+_NOWHERE = (0, -1)  # where files put an answer that there is none of
+_RANGE = re.compile(r"(\d+):(\d+)")
+_NONE_MEANT = frozenset({"noAnswer", "badQuestion"})
 
 
-class FaultError(Exception):
-    """Tell what is wrong with one value of one row; caught where the row is known."""
+class Gold(NamedTuple):
+    """Hold the answers of one row.
 
-
-def read_text(value: Any) -> str:
-    """Check that a value is a text that tokenizers take.
-
-    Raises:
-        FaultError: it is none, or holds half a character.
+    Attributes:
+        texts: what they say.
+        starts: where they stand; 0 where that is not known.
+        unplaced: how many came without a place.
     """
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise FaultError(
-                f"is not UTF-8 (byte {error.start} is {value[error.start]:#x})"
-            ) from None
-    if not isinstance(value, str):
-        raise FaultError(f"is {_kind(value)}, not a text")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(value[error.start]):04x}"
-        raise FaultError(
-            f"holds the lone surrogate {half} at character {error.start}, which no tokenizer reads"
-        ) from None
-    return value
+
+    texts: list[str]
+    starts: list[int]
+    unplaced: int = 0
 
 
-def read_answers(value: Any) -> Gold:
+class _Answer(NamedTuple):
+    """Hold an answer as a file has it: without a text it lies between two places."""
+
+    text: Any
+    start: Any
+    end: Any = None
+
+
+def read_answers(value: Any, context: str = "") -> Gold:
     """Read the ``answers`` of one row in any of the forms above.
+
+    Args:
+        value: what the row has.
+        context: its context, where texts without a place are looked for.
 
     Raises:
         FaultError: it has none of these forms, or single values are wrong.
 
     >>> read_answers([{"text": "Lima", "answer_start": 7}])
-    (['Lima'], [7])
-    >>> read_answers('{"text": ["Lima"], "answer_start": [7]}')
-    (['Lima'], [7])
+    Gold(texts=['Lima'], starts=[7], unplaced=0)
+    >>> read_answers('{"text": ["Lima"], "answer_start": [7]}').starts
+    [7]
     """
     if isinstance(value, (str, bytes)):
-        value = _parse_cell(read_text(value))
+        value = parse_cell(read_text(value))
     if isinstance(value, dict):
-        if "text" not in value or "answer_start" not in value:
-            raise FaultError(f"has the keys {sorted(map(str, value))}, not text and answer_start")
-        return read_pair(value["text"], value["answer_start"])
-    if not isinstance(value, (list, tuple)):
-        raise FaultError(f"is {_kind(value)}, not {{text, answer_start}} or a list of these")
-    return _read_records(value)
+        value = _records(value)
+    if not _is_list(value):
+        raise FaultError(f"is {kind_name(value)}, not {{text, answer_start}} or a list of these")
+    return _placed([answer for item in value for answer in _read_item(item, context)], context)
 
 
-def read_pair(text: Any, start: Any) -> Gold:
+def read_pair(text: Any, start: Any, context: str = "") -> Gold:
     """Read answers whose texts and starts stand apart: lists, single values or cells.
 
     Raises:
         FaultError: the two do not belong together, or single values are wrong.
     """
-    if _is_blank(text) and _is_blank(start):
-        return [], []
-    start = _parse_cell(start) if isinstance(start, str) else start
+    if is_absent(start) or start == "":
+        return _read_texts(text, context)
+    is_cell = isinstance(start, str) and whole_number(start) is None
+    start = parse_cell(start) if is_cell else start
     if _is_list(start) and isinstance(text, str):
-        text = _parse_cell(text)
-    if _is_list(text) != _is_list(start):
-        raise FaultError(f"pairs {_kind(text)} of text with {_kind(start)} of answer_start")
-    texts, starts = (list(text), list(start)) if _is_list(text) else ([text], [start])
-    if len(texts) != len(starts):
-        raise FaultError(f"has {len(texts)} text and {len(starts)} answer_start: each text has one")
-    return [_read_answer_text(item) for item in texts], [_read_start(item) for item in starts]
+        text = parse_cell(text)
+    if not _is_list(text) and not _is_list(start):
+        is_none = is_absent(text) and whole_number(start) in _NOWHERE
+        return _placed([_Answer("" if is_none else text, start)], context)
+    return _placed(_zipped(text, start), context)
 
 
-def read_flag(value: Any) -> bool:
-    """Read ``is_impossible``: a boolean, 0 or 1, or one of these in a text cell.
+def read_ranges(value: Any, context: str, *, of_tokens: bool = False) -> Gold:
+    """Read NewsQA's ranges, those that most annotators gave first: ``294:297|None|12:15,20:31``.
 
     Raises:
-        FaultError: it is something else.
+        FaultError: it is no text, or a range lies outside the context.
     """
-    key = value.strip().lower() if isinstance(value, str) else value
-    if key in (None, "", False, "false", "0", "no"):
-        return False
-    if key in (True, "true", "1", "yes"):
-        return True
-    raise FaultError(f"is {value!r}, not true or false")
+    ranges = Counter(_RANGE.findall(read_text(value)))
+    bounds = [(int(start), int(end)) for (start, end), _ in ranges.most_common()]
+    if of_tokens:
+        tokens = [word.span() for word in re.finditer(r"\S+", context)]
+        if any(end > len(tokens) for _, end in bounds):
+            raise FaultError(f"has a range beyond the {len(tokens)} tokens of the context")
+        bounds = [(tokens[start][0], tokens[max(end, start + 1) - 1][1]) for start, end in bounds]
+    return _placed([_between(start, end, context) for start, end in bounds], context)
 
 
-def _read_records(records: Sequence[Any]) -> Gold:
-    texts, starts = [], []
-    for record in records:
-        if not isinstance(record, dict) or "text" not in record or "answer_start" not in record:
-            raise FaultError(f"holds {_kind(record)} that is not {{text, answer_start}}")
-        texts.append(_read_answer_text(record["text"]))
-        starts.append(_read_start(record["answer_start"]))
-    return texts, starts
+def _read_texts(text: Any, context: str) -> Gold:
+    """Read texts whose places are not told, or answers of any form."""
+    if is_absent(text) or text == "":
+        return Gold([], [])
+    if isinstance(text, str) and not text.lstrip().startswith(("{", "[")):
+        return _placed([_Answer(text, None)], context)
+    return read_answers(text, context)
+
+
+def _records(columns: dict[str, Any]) -> list[Any]:
+    """Return the answers that one object stands for: itself, or one for each place in its lists."""
+    text: Any = columns.get("text")
+    starts = _first(columns, _STARTS)
+    if "char_spans" in columns and _is_list(text):
+        spans = columns["char_spans"]
+        return [{"text": item, "char_spans": s} for item, s in zip(text, spans, strict=False)]
+    if "text" in columns and starts:
+        start = columns[starts]
+        return _zipped(text, start) if _is_list(text) or _is_list(start) else [columns]
+    if _NONE_MEANT.isdisjoint(columns) and not (_first(columns, _ENDS) or "char_spans" in columns):
+        raise FaultError(f"has the keys {sorted(map(str, columns))}, not text and answer_start")
+    return [columns]
+
+
+def _zipped(text: Any, start: Any) -> list[_Answer]:
+    if _is_list(text) != _is_list(start):
+        raise FaultError(f"pairs {kind_name(text)} of text with {kind_name(start)} of answer_start")
+    if len(text) != len(start):
+        raise FaultError(f"has {len(text)} text and {len(start)} answer_start: each text has one")
+    return [_Answer(*pair) for pair in zip(text, start, strict=True)]
+
+
+def _read_item(item: Any, context: str) -> Iterator[_Answer]:
+    """Yield the answers that one item of a list stands for."""
+    if isinstance(item, _Answer):
+        yield item
+    elif isinstance(item, str):
+        yield _Answer(item, None)
+    elif not isinstance(item, dict):
+        raise FaultError(f"holds {kind_name(item)} that is not {{text, answer_start}}")
+    elif "char_spans" in item:
+        for start, last in _char_spans(item["char_spans"]):
+            written = context[start : last + 1]
+            told = read_text(item.get("text", written))
+            yield _Answer(written if written.casefold() == told.casefold() else told, start)
+    elif "text" in item and (starts := _first(item, _STARTS)):
+        yield _Answer(item["text"], item[starts])
+    elif (starts := _first(item, _STARTS)) and (ends := _first(item, _ENDS)):
+        yield _between(_read_start(item[starts]), _read_start(item[ends]), context)
+    elif _NONE_MEANT.isdisjoint(item):
+        raise FaultError(f"holds {kind_name(item)} that is not {{text, answer_start}}")
+
+
+def _char_spans(spans: Any) -> Iterator[tuple[int, int]]:
+    """Yield first and last characters; MRQA counts the last one in."""
+    if isinstance(spans, dict):
+        spans = list(zip(spans.get("start", ()), spans.get("end", ()), strict=False))
+    for span in spans if _is_list(spans) else ():
+        pair = (span.get("start"), span.get("end")) if isinstance(span, dict) else span
+        if not _is_list(pair) or len(pair) != 2:
+            raise FaultError(f"has {kind_name(span)} among its char_spans, not [first, last]")
+        yield _read_start(pair[0]), _read_start(pair[1])
+
+
+def _between(start: int, end: int, context: str) -> _Answer:
+    """Return the text between two places, without the blanks around it."""
+    text = context[start:end]
+    if not text.strip():
+        raise FaultError(f"has the range {start}:{end}, where the context has no text")
+    return _Answer(text.strip(), start + len(text) - len(text.lstrip()))
+
+
+def _placed(answers: Sequence[_Answer], context: str) -> Gold:
+    """Check answers, leave out those that mean none, and look for those without a place."""
+    texts, starts, unplaced = [], [], 0
+    for answer in answers:
+        text = _read_answer_text(answer.text)
+        start = None if is_absent(answer.start) else whole_number(answer.start)
+        # As in the script of SQuAD 2.0: a gold text of nothing is no answer.
+        if not text.strip() and (is_absent(answer.start) or start in _NOWHERE):
+            continue
+        is_lost = is_absent(answer.start)
+        texts.append(text)
+        starts.append(_only_place(text, context) if is_lost else _read_start(answer.start))
+        unplaced += is_lost
+    return Gold(texts, starts, unplaced)
+
+
+def _only_place(text: str, context: str) -> int:
+    """Return where a text stands, 0 where that is nowhere or in several places."""
+    place = context.find(text)
+    return max(place, 0) if context.find(text, place + 1) < 0 else 0
+
+
+def _first(record: dict[str, Any], names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in record), None)
 
 
 def _read_answer_text(value: Any) -> str:
@@ -116,47 +214,16 @@ def _read_answer_text(value: Any) -> str:
 
 
 def _read_start(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    start = whole_number(value)
+    if start is None:
         raise FaultError(f"has the answer_start {value!r}, not an integer")
-    if not 0 <= value <= _LARGEST_START:
+    if not 0 <= start <= _LARGEST_START:
         raise FaultError(
-            f"has the answer_start {value}; positions count characters from 0 "
+            f"has the answer_start {start}; positions count characters from 0 "
             "(write 0 where it is not known: alignment looks for the answer)"
         )
-    return value
-
-
-def _parse_cell(cell: str) -> Any:
-    """Parse a text cell as JSON, else as what Python's ``repr`` writes, numpy arrays included."""
-    try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        tree = _WithoutArrays().visit(ast.parse(cell.strip(), mode="eval"))
-        return ast.literal_eval(tree)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise FaultError(f"is the text {cell[:60]!r}, which is not JSON") from None
-
-
-class _WithoutArrays(ast.NodeTransformer):
-    """Replace ``array([...], dtype=...)`` by its list: `Dataset.to_csv` writes answers so."""
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        is_array = isinstance(node.func, ast.Name) and node.func.id == "array" and node.args
-        return node.args[0] if is_array else node
-
-
-def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value)
+    return start
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
-
-
-def _kind(value: Any) -> str:
-    """Name a value's type as a user would."""
-    names = {dict: "an object", list: "a list", str: "a text", int: "an integer", float: "a number"}
-    plain = names.get(type(value), f"a {type(value).__name__}")
-    return "null" if value is None else "a boolean" if isinstance(value, bool) else plain

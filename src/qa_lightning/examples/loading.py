@@ -16,14 +16,15 @@ from qa_lightning.examples.checks import (
     check_unique,
     complete_ids,
     warn_of_empty_texts,
+    warn_of_unplaced,
 )
-from qa_lightning.examples.rows import rows_table
+from qa_lightning.examples.rows import RowsTable, rows_table
 from qa_lightning.examples.schema import CANONICAL_FEATURES, CANONICAL_SCHEMA, ColumnNames, RawBatch
 from qa_lightning.examples.sources import Paths, Source, open_source
 from qa_lightning.examples.splits import choose_splits, slices_of
 from qa_lightning.examples.tables import canonical_table, row_dicts
 
-_LOADING_VERSION = 1  # raise it when the same bytes come to give other examples
+_LOADING_VERSION = 2  # raise it when the same bytes come to give other examples
 _SLICE_ROWS = 5_000
 
 AnySource = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths] | Source
@@ -130,38 +131,37 @@ def _read_split(
 ) -> SplitRows:
     places, tables = Places(), [CANONICAL_SCHEMA.empty_table()]
     faults: list[tuple[int, str]] = []
-    seen = ""
+    seen, unplaced = "", 0
     for batch in opened.batches(split, columns):
         if batch.origin != seen:
             check_columns(batch, columns, answers=answers)
             seen = batch.origin
-        found = _read_batch(batch, columns, answers, tables)
-        faults += [(places.num_rows + row, what) for row, what in found]
+        read = _read_batch(batch, columns, answers)
+        tables.append(read.table)
+        faults += [(places.num_rows + row, what) for row, what in read.faults]
+        unplaced += read.unplaced
         places.add(batch)
+    warn_of_unplaced(unplaced, f"{opened.label} ({split})")
     rows = SplitRows(pa.concat_tables(tables), faults, places)
     # Made-up ids of two splits must not meet.
     return complete_ids(rows, columns, f"{split}-" if len(chosen) > 1 else "")
 
 
-def _read_batch(
-    batch: RawBatch, columns: ColumnNames, answers: bool, tables: list[pa.Table]
-) -> list[tuple[int, str]]:
-    """Append a batch's canonical table, and return its faults."""
+def _read_batch(batch: RawBatch, columns: ColumnNames, answers: bool) -> RowsTable:
+    """Read a batch: a whole table where nothing is in doubt, else row by row."""
     if not isinstance(batch.rows, pa.Table):
-        read = rows_table(batch.rows, columns, answers_required=answers)
-        tables.append(read.table)
-        return read.faults
+        return rows_table(batch.rows, columns, answers_required=answers)
     table = canonical_table(batch.rows, columns, answers_required=answers)
     if table is not None:
-        tables.append(table)
-        return []
-    faults = []
+        return RowsTable(table, [])
+    tables, faults, unplaced = [CANONICAL_SCHEMA.empty_table()], [], 0
     for start in range(0, batch.rows.num_rows, _SLICE_ROWS):
         rows = row_dicts(batch.rows.slice(start, _SLICE_ROWS))
         read = rows_table(rows, columns, answers_required=answers)
         tables.append(read.table)
         faults += [(start + row, what) for row, what in read.faults]
-    return faults
+        unplaced += read.unplaced
+    return RowsTable(pa.concat_tables(tables), faults, unplaced)
 
 
 def _select(

@@ -62,7 +62,7 @@ class MemorySource:
             yield dataset_batch(data, columns, origin)
         elif isinstance(data, pa.Table):
             table = data.select(columns.wanted(data.column_names))
-            yield table_batch(table, origin, data.column_names)
+            yield table_batch(table, origin, data.column_names, columns)
         else:
             pairs = list(document_rows(data, origin, columns))
             yield RawBatch([row for _, row in pairs], origin, "row", [key for key, _ in pairs])

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qa_lightning.errors import InputError
-from qa_lightning.examples.nested import document_rows
-from qa_lightning.examples.schema import ColumnNames, RawBatch, Row, Unreadable
+from qa_lightning.examples.encodings import open_text
+from qa_lightning.examples.nested import document_rows, nested_rows
+from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row, Unreadable
+from qa_lightning.examples.tables import row_dicts
 
 _BATCH_ROWS = 5_000  # bounds the Python objects alive at a time
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -30,7 +32,8 @@ def read_file(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     """Read a file or a `save_to_disk` folder of one data set, by its kind.
 
     Raises:
-        InputError: the kind is unknown, or the file is damaged, not UTF-8 or no such file at all.
+        InputError: the kind is unknown, or the file is damaged, no such file at all or in no
+            encoding that is known.
     """
     reader = _READERS.get(kind_of(path))
     if reader is None:
@@ -41,8 +44,6 @@ def read_file(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
         )
     try:
         yield from reader(path, columns)
-    except UnicodeDecodeError:
-        raise InputError(_encoding_message(path)) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"Expected a whole gzip file; {path} is damaged: {error}.") from None
     except (pa.ArrowException, OSError) as error:
@@ -68,13 +69,14 @@ def is_data_file(path: Path) -> bool:
 
 def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     """Read one JSON document; several on lines of their own are JSON Lines by another name."""
-    with _open(path) as stream:
-        text = stream.read().decode("utf-8-sig")
+    with open_text(lambda: _open(path), path) as stream:
+        text = stream.read()
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         if _starts_with_whole_line(text):
-            yield from _batches(_line_rows(io.BytesIO(text.encode())), path, "line")
+            lines = io.StringIO(text, newline="\n")
+            yield from _batches(_line_rows(lines, columns), path, "line")
             return
         raise InputError(
             f"Expected JSON in {path}; it breaks at line {error.lineno}, column {error.colno}: "
@@ -92,15 +94,21 @@ def _starts_with_whole_line(text: str) -> bool:
 
 
 def _read_json_lines(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
-    with _open(path) as stream:
-        yield from _batches(_line_rows(stream), path, "line")
+    with open_text(lambda: _open(path), path) as stream:
+        yield from _batches(_line_rows(stream, columns), path, "line")
 
 
-def _line_rows(stream: Iterable[bytes]) -> Iterator[KeyedRow]:
+def _line_rows(stream: Iterable[str], columns: ColumnNames) -> Iterator[KeyedRow]:
+    """Yield the rows of each line: itself, or the questions of the paragraph that it holds."""
     for number, line in enumerate(stream, start=1):
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \t\r\n")
-        if text:
-            yield number, _parse_line(text)
+        if not (text := line.strip(" \t\r\n")):
+            continue
+        row = _parse_line(text)
+        if isinstance(row, Unreadable):
+            yield number, row
+        elif number > 1 or set(row) != {"header"}:  # MRQA tells its name there
+            for place, inner in nested_rows(row, columns):
+                yield (number, place.lstrip(".")) if place else number, inner
 
 
 def _parse_line(text: str) -> Row:
@@ -114,7 +122,7 @@ def _parse_line(text: str) -> Row:
 def _read_csv(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     # The module's limit of 131,072 characters a cell is shorter than long documents.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    with _open(path) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
+    with open_text(lambda: _open(path), path, newline="") as text:
         first_line = text.readline()
         text.seek(0)
         reader = csv.reader(text, delimiter=_delimiter(first_line), strict=True)
@@ -153,7 +161,7 @@ def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
         source = pa.BufferReader(stream.read()) if packed else path
     file = pq.ParquetFile(source)
     table = file.read(columns=columns.wanted(file.schema_arrow.names))
-    yield table_batch(table, str(path), file.schema_arrow.names)
+    yield table_batch(table, str(path), file.schema_arrow.names, columns)
 
 
 def _read_saved(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
@@ -168,12 +176,21 @@ def dataset_batch(dataset: datasets.Dataset, columns: ColumnNames, origin: str) 
     """Return a data set's columns as one batch, without copying what is mapped from disk."""
     names = columns.wanted(dataset.column_names)
     table = dataset.select_columns(names).with_format("arrow")[:]
-    return table_batch(table, origin, dataset.column_names)
+    return table_batch(table, origin, dataset.column_names, columns)
 
 
-def table_batch(table: pa.Table, origin: str, names: Sequence[str]) -> RawBatch:
-    """Return a table as one batch whose rows count from 1."""
-    return RawBatch(table, origin, "row", range(1, table.num_rows + 1), tuple(names))
+def table_batch(
+    table: pa.Table, origin: str, names: Sequence[str], columns: ColumnNames
+) -> RawBatch:
+    """Return a table as one batch whose rows count from 1; rows may hold many questions."""
+    if columns.has_question(names) or set(CONTAINERS).isdisjoint(names):
+        return RawBatch(table, origin, "row", range(1, table.num_rows + 1), tuple(names))
+    pairs = [
+        ((number, place.lstrip(".")), inner)
+        for number, row in enumerate(row_dicts(table), start=1)
+        for place, inner in nested_rows(row, columns)
+    ]
+    return RawBatch([row for _, row in pairs], origin, "row", [key for key, _ in pairs])
 
 
 def _batches(rows: Iterator[KeyedRow], path: Path, unit: str) -> Iterator[RawBatch]:
@@ -184,9 +201,9 @@ def _batches(rows: Iterator[KeyedRow], path: Path, unit: str) -> Iterator[RawBat
 
 def _compact(keys: Sequence[int | tuple[int, str]]) -> Sequence[int | tuple[int, str]]:
     """Keep consecutive numbers as a range: they are held for every row of a split."""
-    first, last = keys[0], keys[-1]
-    if isinstance(first, int) and isinstance(last, int) and last - first + 1 == len(keys):
-        return range(first, last + 1)
+    numbers = [key for key in keys if isinstance(key, int)]
+    if len(numbers) == len(keys) == numbers[-1] - numbers[0] + 1:
+        return range(numbers[0], numbers[-1] + 1)
     return keys
 
 
@@ -195,21 +212,6 @@ def _open(path: Path) -> BinaryIO:
     with path.open("rb") as stream:
         packed = stream.read(2) == _GZIP_MAGIC
     return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
-
-
-def _encoding_message(path: Path) -> str:
-    where = "somewhere"
-    with _open(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                where = f"at line {number}, byte {error.start + 1} ({line[error.start]:#04x})"
-                break
-    return (
-        f"Expected UTF-8 in {path}; it breaks {where}. Save the file as UTF-8, for instance: "
-        f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8-{path.name}"
-    )
 
 
 _READERS: dict[str, Reader] = {

@@ -6,14 +6,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from qa_lightning.examples.gold import (
-    FaultError,
-    Gold,
-    read_answers,
-    read_flag,
-    read_pair,
-    read_text,
-)
+from qa_lightning.examples.cells import FaultError, is_absent, read_flag, read_text, whole_number
+from qa_lightning.examples.gold import Gold, read_answers, read_pair, read_ranges
 from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, Row, Unreadable
 
 
@@ -27,14 +21,21 @@ class _Example(NamedTuple):
     gold: Gold
 
 
-_BLANK = _Example("", "", "", "", ([], []))
+_BLANK = _Example("", "", "", "", Gold([], []))
 
 
 class RowsTable(NamedTuple):
-    """Hold canonical columns (ids may be null) and the faults found: row in the table, what."""
+    """Hold canonical columns (ids may be null) and what was found in reading them.
+
+    Attributes:
+        table: the columns.
+        faults: row in the table, what.
+        unplaced: answers that came without a place.
+    """
 
     table: pa.Table
     faults: list[tuple[int, str]]
+    unplaced: int = 0
 
 
 def rows_table(rows: Sequence[Row], columns: ColumnNames, *, answers_required: bool) -> RowsTable:
@@ -48,7 +49,8 @@ def rows_table(rows: Sequence[Row], columns: ColumnNames, *, answers_required: b
         examples.append(example)
         if found:
             faults.append((index, "; ".join(found)))
-    return RowsTable(_to_table(examples), faults)
+    unplaced = sum(example.gold.unplaced for example in examples)
+    return RowsTable(_to_table(examples), faults, unplaced)
 
 
 def lookup(row: Mapping[str, Any], name: str) -> Any:
@@ -64,19 +66,35 @@ def lookup(row: Mapping[str, Any], name: str) -> Any:
     return lookup(inner, rest) if isinstance(inner, dict) else None
 
 
+def first_of(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the first value that a row has under some names; None where all are absent.
+
+    >>> first_of({"context": None, "passage": "Texto"}, ("context", "passage"))
+    'Texto'
+    """
+    values = (lookup(row, name) for name in names)
+    return next((value for value in values if not is_absent(value)), None)
+
+
 def _read_row(
     row: Mapping[str, Any], columns: ColumnNames, answers_required: bool
 ) -> tuple[_Example, list[str]]:
     faults: list[str] = []
-    take = partial(_take, faults)
-    impossible = take(columns.is_impossible, read_flag, lookup(row, columns.is_impossible), False)
-    read_gold = partial(_read_gold, columns, answers_required and not impossible)
-    gold = take("answers", read_gold, {} if impossible else row, ([], []))
+
+    def take(name: str, read: Callable[[Any], Any], blank: Any) -> Any:
+        names = getattr(columns, name)
+        shown = next((column for column in names if lookup(row, column) is not None), names[0])
+        return _take(faults, shown, read, first_of(row, names), blank)
+
+    impossible = take("is_impossible", read_flag, False)
+    context = take("context", _read_needed, "")
+    read_gold = partial(_read_gold, columns, answers_required and not impossible, context)
+    gold = _take(faults, "answers", read_gold, {} if impossible else row, _BLANK.gold)
     example = _Example(
-        take(columns.id, _read_id, lookup(row, columns.id), ""),
-        take(columns.title, _read_title, lookup(row, columns.title), ""),
-        take(columns.context, _read_needed, lookup(row, columns.context), ""),
-        take(columns.question, _read_needed, lookup(row, columns.question), ""),
+        take("id", _read_id, ""),
+        take("title", _read_title, ""),
+        context,
+        take("question", _read_needed, ""),
         gold,
     )
     return example, faults
@@ -92,8 +110,9 @@ def _take(faults: list[str], name: str, read: Callable[[Any], Any], value: Any, 
 
 def _read_id(value: Any) -> str | None:
     """Read an id; whether rows without one are a fault is decided when all rows are known."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    number = whole_number(value)
+    if number is not None and not isinstance(value, str):
+        return str(number)
     return read_text(value) or None if value is not None else None
 
 
@@ -107,23 +126,31 @@ def _read_needed(value: Any) -> str:
     return read_text(value)
 
 
-def _read_gold(columns: ColumnNames, required: bool, row: Mapping[str, Any]) -> Gold:
+def _read_gold(columns: ColumnNames, required: bool, context: str, row: Mapping[str, Any]) -> Gold:
     for form in columns.answer_forms:
         values = [lookup(row, name) for name in form]
-        if any(value is not None for value in values):
-            return read_answers(values[0]) if len(form) == 1 else read_pair(*values)
+        if not all(map(is_absent, values)):
+            return _read_form(form, values, context)
     is_pair = any(
         all(name in row for name in form) for form in columns.answer_forms if len(form) > 1
     )
     if required and not is_pair:
         raise FaultError("is missing (write empty lists for a question without an answer)")
-    return [], []
+    return Gold([], [])
+
+
+def _read_form(form: Sequence[str], values: Sequence[Any], context: str) -> Gold:
+    if len(form) > 1:
+        return read_pair(values[0], values[1], context)
+    if form[0].endswith("_ranges"):
+        return read_ranges(values[0], context, of_tokens="token" in form[0])
+    return read_answers(values[0], context)
 
 
 def _to_table(examples: Sequence[_Example]) -> pa.Table:
     schema = CANONICAL_SCHEMA
-    texts = [example.gold[0] for example in examples]
-    starts = [example.gold[1] for example in examples]
+    texts = [example.gold.texts for example in examples]
+    starts = [example.gold.starts for example in examples]
     answers = schema.field("answers").type
     gold = pa.StructArray.from_arrays(
         [

@@ -23,13 +23,33 @@ CANONICAL_FEATURES = datasets.Features(
 )
 CANONICAL_SCHEMA: pa.Schema = CANONICAL_FEATURES.arrow_schema
 
-# `answers.text` is what flattening a table of `answers` gives (pandas, Arrow).
+# What public data sets call a column, best first; a name that the user gives stands alone.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "id": ("id", "qid", "query_id", "question_id", "guid"),
+    "title": ("title",),
+    "context": (
+        *("context", "context_text", "passage.text", "passage", "paragraph", "story_text"),
+        *("document", "text"),
+    ),
+    "question": ("question", "query_text", "question_text", "query", "q"),
+    "is_impossible": ("is_impossible",),
+}
+# `answers.text` is what flattening a table of `answers` gives (pandas, Arrow). MRQA keeps places
+# in `detected_answers`, beside texts in `answers`; NewsQA has ranges alone.
 _ALIASES = {"answers.text": "answer_text", "answers.answer_start": "answer_start"}
 _ANSWER_FORMS = (
+    ("detected_answers",),
     ("answers",),
     ("answer_text", "answer_start"),
     ("answers.text", "answers.answer_start"),
+    ("answer", "answer_start"),
+    ("answer",),
+    ("consensus",),
+    ("answer_char_ranges",),
+    ("answer_token_ranges",),
 )
+# Lists that hold questions, or what holds such lists; others are looked into only without these.
+CONTAINERS = ("data", "articles", "documents", "paragraphs", "qas", "questions")
 
 
 class Unreadable(NamedTuple):
@@ -61,18 +81,20 @@ class RawBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Hold the name in the user's files of every canonical column; dots step into structures.
+    """Hold the names that canonical columns may have in the user's files, best first.
+
+    Dots step into structures.
 
     Attributes:
         answer_forms: the columns that hold answers, one or a pair (texts, starts), best first.
         given: the canonical names that the user mapped.
     """
 
-    id: str = "id"
-    title: str = "title"
-    context: str = "context"
-    question: str = "question"
-    is_impossible: str = "is_impossible"
+    id: tuple[str, ...] = _NAMES["id"]
+    title: tuple[str, ...] = _NAMES["title"]
+    context: tuple[str, ...] = _NAMES["context"]
+    question: tuple[str, ...] = _NAMES["question"]
+    is_impossible: tuple[str, ...] = _NAMES["is_impossible"]
     answer_forms: tuple[tuple[str, ...], ...] = _ANSWER_FORMS
     given: frozenset[str] = field(default_factory=frozenset)
 
@@ -84,11 +106,10 @@ class ColumnNames:
             InputError: a key is no canonical column.
 
         >>> ColumnNames.from_mapping({"question": "pergunta"}).question
-        'pergunta'
+        ('pergunta',)
         """
         mapped = {_ALIASES.get(name, name): column for name, column in (columns or {}).items()}
-        plain = ("id", "title", "context", "question", "is_impossible")
-        known = (*plain, "answers", "answer_text", "answer_start")
+        known = (*_NAMES, "answers", "answer_text", "answer_start")
         if unknown := sorted(set(mapped) - set(known)):
             raise InputError(
                 f"Expected the keys of `columns` among {', '.join(known)}; got "
@@ -97,25 +118,29 @@ class ColumnNames:
         if bad := [name for name, column in mapped.items() if not isinstance(column, str)]:
             raise InputError(f"Expected a column name for `columns.{bad[0]}`; got no text.")
         return cls(
-            **{name: mapped[name] for name in plain if name in mapped},
+            **{name: (mapped[name],) for name in _NAMES if name in mapped},
             answer_forms=_answer_forms(mapped),
             given=frozenset(mapped),
         )
 
     def required(self, *, answers: bool) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
         """Yield each column that a file must have, with the forms that it may take there."""
-        for name in ("id", "title", "context", "question", "is_impossible"):
+        for name in _NAMES:
             if name in ("context", "question") or name in self.given:
-                yield name, ((getattr(self, name),),)
+                yield name, tuple((column,) for column in getattr(self, name))
         if answers:
             yield "answers", self.answer_forms
 
     def wanted(self, names: Iterable[str]) -> list[str]:
         """Choose the columns of a file that are read at all."""
-        singles = (self.id, self.title, self.context, self.question, self.is_impossible)
-        every = {*singles, *(name for form in self.answer_forms for name in form)}
-        every |= {name.partition(".")[0] for name in every}
+        every = {name for form in self.answer_forms for name in form}
+        every |= {column for name in _NAMES for column in getattr(self, name)}
+        every |= {name.partition(".")[0] for name in every} | set(CONTAINERS)
         return [name for name in names if name in every]
+
+    def has_question(self, names: Iterable[str]) -> bool:
+        """Tell whether what has these names is a question, and not what holds questions."""
+        return not {name.partition(".")[0] for name in self.question}.isdisjoint(names)
 
 
 def _answer_forms(mapped: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:

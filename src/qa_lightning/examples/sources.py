@@ -130,7 +130,7 @@ def open_source(
         return FileSource({_split_of_all(paths): paths}, f"the {len(paths)} files")
     raise InputError(
         "Expected `demo`, a Hub id, a path, a list of paths or {split: paths} as the source of "
-        f"examples; got {source!r}."
+        f"examples; got a {type(source).__name__}. Data in memory is `QADataModule(train=…)`."
     )
 
 

@@ -4,6 +4,8 @@ Whatever is in doubt (a null, a rare type, unequal lengths) goes to ``rows``, wh
 explains; a test holds the two ways equal on random tables.
 """
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,6 +13,9 @@ from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames
 
 _TEXT = CANONICAL_SCHEMA.field("context").type
 _GOLD = CANONICAL_SCHEMA.field("answers").type
+# What `str.strip` takes away: RE2's own class is ASCII alone.
+_WIDE = r"\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+_BLANK = rf"^[\s\x0b\x1c-\x1f{_WIDE}]*$"
 
 
 class _InDoubtError(Exception):
@@ -23,10 +28,10 @@ def canonical_table(
     """Return a table's canonical columns (ids may be null), or None when rows must be looked at."""
     try:
         arrays = {
-            "id": _ids(_find(table, columns.id), table.num_rows),
-            "title": _titles(_find(table, columns.title), table.num_rows),
-            "context": _texts(_find(table, columns.context)),
-            "question": _texts(_find(table, columns.question)),
+            "id": _ids(_only(table, columns.id), table.num_rows),
+            "title": _titles(_only(table, columns.title), table.num_rows),
+            "context": _texts(_only(table, columns.context)),
+            "question": _texts(_only(table, columns.question)),
             "answers": _answers(table, columns, answers_required),
         }
         ordered = [arrays[name] for name in CANONICAL_SCHEMA.names]
@@ -77,6 +82,14 @@ def _find(table: pa.Table, name: str) -> pa.ChunkedArray | None:
     return pc.struct_field(table.column(head), rest.split("."))
 
 
+def _only(table: pa.Table, names: Sequence[str]) -> pa.ChunkedArray | None:
+    """Find a column under its best name; `rows` take the next one where that is null."""
+    found = [name for name in names if has_column(table.schema, name)]
+    column = _find(table, found[0]) if found else None
+    _demand(len(found) < 2 or (column is not None and not column.null_count))
+    return column
+
+
 def _demand(condition: bool) -> None:
     if not condition:
         raise _InDoubtError
@@ -108,7 +121,7 @@ def _titles(column: pa.ChunkedArray | None, num_rows: int) -> pa.ChunkedArray | 
 
 
 def _answers(table: pa.Table, columns: ColumnNames, required: bool) -> pa.ChunkedArray | pa.Array:
-    flags = _find(table, columns.is_impossible)
+    flags = _only(table, columns.is_impossible)
     if flags is not None and not pa.types.is_null(flags.type):
         _demand(pa.types.is_boolean(flags.type) and not pc.any(flags).as_py())
     present = [
@@ -145,7 +158,10 @@ def _check_values(text: pa.ChunkedArray, start: pa.ChunkedArray) -> None:
     lengths = pc.equal(pc.list_value_length(text), pc.list_value_length(start))
     _demand(pc.all(lengths).as_py() is not False)
     starts = pc.list_flatten(start)
-    _demand(pc.list_flatten(text).null_count == 0 and starts.null_count == 0)
+    texts = pc.list_flatten(text)
+    _demand(texts.null_count == 0 and starts.null_count == 0)
+    # A blank text may mean that there is no answer.
+    _demand(not pc.any(pc.match_substring_regex(texts, _BLANK)).as_py())
     smallest = pc.min(starts).as_py()
     _demand(smallest is None or smallest >= 0)
 

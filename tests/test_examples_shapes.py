@@ -1,0 +1,411 @@
+"""Public files of many shapes give the same examples; what is unknown is told by its shape."""
+
+import gzip
+import json
+import logging
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from qa_lightning.errors import InputError
+from qa_lightning.examples import load_examples
+
+Row = dict[str, Any]
+WORDS = ["rio", "Douro", "nasce", "serra", "água", "😀", "ponte", "mil", "ano", "Lima", "casa"]
+
+
+def made_rows(seed: int, *, contexts: int = 4, answered: float = 1.0) -> list[Row]:
+    """Return canonical rows, some questions to a context, with answers where they stand."""
+    rng = random.Random(seed)
+    rows = []
+    for number in range(contexts):
+        words = [rng.choice(WORDS) for _ in range(rng.randint(5, 30))]
+        context = " ".join(words)
+        for question in range(rng.randint(1, 3)):
+            texts, starts = [], []
+            for _ in range(rng.randint(1, 3) if rng.random() < answered else 0):
+                first = rng.randrange(len(words))
+                last = min(len(words), first + rng.randint(1, 4))
+                texts.append(" ".join(words[first:last]))
+                starts.append(len(" ".join([*words[:first], ""])))
+            gold = {"text": texts, "answer_start": starts}
+            name = {"id": f"{number}-{question}", "title": f"t{number}"}
+            rows.append({**name, "context": context, "question": "Onde?", "answers": gold})
+    return rows
+
+
+def by_context(rows: list[Row]) -> list[list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["title"], []).append(row)
+    return list(groups.values())
+
+
+def records(row: Row) -> list[Row]:
+    gold = row["answers"]
+    pairs = zip(gold["text"], gold["answer_start"], strict=True)
+    return [{"text": text, "answer_start": start} for text, start in pairs]
+
+
+def qas(rows: list[Row]) -> list[Row]:
+    return [{"id": r["id"], "question": r["question"], "answers": records(r)} for r in rows]
+
+
+def paragraphs(rows: list[Row]) -> list[Row]:
+    return [
+        {"title": group[0]["title"], "context": group[0]["context"], "qas": qas(group)}
+        for group in by_context(rows)
+    ]
+
+
+def lines(items: list[Any]) -> str:
+    return "\n".join(json.dumps(item, ensure_ascii=False) for item in items)
+
+
+def korquad(rows: list[Row]) -> Any:
+    """KorQuAD 2: no paragraphs, one `answer` a question, beside the page's HTML."""
+    data = []
+    for group in by_context(rows):
+        questions = [
+            {
+                "id": r["id"],
+                "question": r["question"],
+                "answer": {**records(r)[0], "html_answer_start": 9},
+            }
+            for r in group
+        ]
+        page = {"title": group[0]["title"], "url": "u", "raw_html": "<p>", "qas": questions}
+        data.append({**page, "context": group[0]["context"]})
+    return {"version": "KorQuAD_2.0", "data": data}
+
+
+def cmrc(rows: list[Row]) -> Any:
+    """CMRC 2018 as first released: other names, and answers of texts alone."""
+    return [
+        {
+            "context_id": f"DEV_{number}",
+            "context_text": group[0]["context"],
+            "title": group[0]["title"],
+            "qas": [
+                {"query_id": r["id"], "query_text": r["question"], "answers": r["answers"]["text"]}
+                for r in group
+            ],
+        }
+        for number, group in enumerate(by_context(rows))
+    ]
+
+
+def mrqa(rows: list[Row]) -> str:
+    """MRQA's lines: a header, inclusive spans, texts that may differ in case."""
+    items: list[Row] = [{"header": {"dataset": "SQuAD", "split": "dev"}}]
+    for group in by_context(rows):
+        questions = []
+        for r in group:
+            found = [
+                {
+                    "text": a["text"].upper() if len(a["text"]) % 2 else a["text"],
+                    "char_spans": [[a["answer_start"], a["answer_start"] + len(a["text"]) - 1]],
+                    "token_spans": [[0, 0]],
+                }
+                for a in records(r)
+            ]
+            texts = {"answers": r["answers"]["text"], "detected_answers": found}
+            asked = {"qid": r["id"], "question": r["question"], "question_tokens": [["Onde", 0]]}
+            questions.append(asked | texts)
+        tokens = [["rio", 0]]
+        items.append(
+            {"id": "", "context": group[0]["context"], "qas": questions, "context_tokens": tokens}
+        )
+    return lines(items)
+
+
+def drcd(rows: list[Row]) -> Any:
+    """DRCD: ids at every level, of which the question's is meant."""
+    data = []
+    for number, group in enumerate(by_context(rows)):
+        answers = [{**q, "answers": [{**a, "id": "1"} for a in q["answers"]]} for q in qas(group)]
+        paragraph = {"context": group[0]["context"], "id": f"{number}-1", "qas": answers}
+        data.append({"title": group[0]["title"], "id": str(number), "paragraphs": [paragraph]})
+    return {"version": "1.3", "data": data}
+
+
+SHAPES: dict[str, Callable[[list[Row]], Any]] = {
+    "articles": lambda rows: {
+        "data": [{"title": p["title"], "paragraphs": [p]} for p in paragraphs(rows)]
+    },
+    "a list of articles": lambda rows: [
+        {"title": p["title"], "paragraphs": [p]} for p in paragraphs(rows)
+    ],
+    "one article": lambda rows: {"title": "t0", "paragraphs": paragraphs(rows)},
+    "paragraphs": lambda rows: {"paragraphs": paragraphs(rows)},
+    "paragraphs in data": lambda rows: {"data": paragraphs(rows)},
+    "a list of paragraphs": paragraphs,
+    "any key": lambda rows: {"version": 2, "textos": [{"secao": p} for p in paragraphs(rows)]},
+    "keyed": lambda rows: {f"doc{number}": p for number, p in enumerate(paragraphs(rows))},
+    "a paragraph a line": lambda rows: lines(paragraphs(rows)),
+    "an article a line": lambda rows: lines(
+        [{"title": p["title"], "paragraphs": [p]} for p in paragraphs(rows)]
+    ),
+    "drcd": drcd,
+    "klue": lambda rows: json.loads(json.dumps(drcd(rows)).replace('"id": ', '"guid": ')),
+    "query and passage": lambda rows: json.loads(
+        json.dumps({"data": paragraphs(rows)})
+        .replace('"question"', '"query"')
+        .replace('"context"', '"passage"')
+    ),
+    "pandas by columns": lambda rows: json.loads(pd.DataFrame(rows).to_json()),
+    "pandas split": lambda rows: json.loads(pd.DataFrame(rows).to_json(orient="split")),
+    "pandas table": lambda rows: json.loads(pd.DataFrame(rows).to_json(orient="table")),
+    "pandas records": lambda rows: json.loads(pd.DataFrame(rows).to_json(orient="records")),
+}
+
+
+def write(path: Path, content: Any) -> Path:
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_gives_the_canonical_rows(tmp_path: Path, shape: str) -> None:
+    for seed in range(5):
+        rows = made_rows(seed, answered=0.8)
+        content = SHAPES[shape](rows)
+        names = ["x.jsonl", "x.json", "x.jsonl.gz"] if isinstance(content, str) else ["x.json"]
+        for name in names:
+            assert load_examples(write(tmp_path / name, content)).to_list() == rows
+
+
+def test_korquad_2(tmp_path: Path) -> None:
+    rows = made_rows(0)
+    found = load_examples(write(tmp_path / "x.json", korquad(rows))).to_list()
+    for row, example in zip(rows, found, strict=True):
+        first = {name: values[:1] for name, values in row["answers"].items()}
+        assert example == {**row, "answers": first}
+
+
+def test_mrqa_has_a_header_and_counts_the_last_character_in(tmp_path: Path) -> None:
+    for seed in range(5):
+        rows = [{**row, "title": ""} for row in made_rows(seed)]
+        path = write(tmp_path / "SQuAD.jsonl.gz", mrqa(made_rows(seed)))
+        assert load_examples(path).to_list() == rows
+
+
+def test_mrqa_as_the_hub_has_it(tmp_path: Path) -> None:
+    rows = [{**row, "title": ""} for row in made_rows(3)]
+    table = []
+    for row in rows:
+        gold = row["answers"]
+        ends = [s + len(t) - 1 for t, s in zip(gold["text"], gold["answer_start"], strict=True)]
+        spans = [
+            {"start": [s], "end": [e]} for s, e in zip(gold["answer_start"], ends, strict=True)
+        ]
+        found = {"text": gold["text"], "char_spans": spans}
+        table.append(
+            {"subset": "SQuAD", "qid": row["id"], "context": row["context"]}
+            | {"question": row["question"], "answers": gold["text"], "detected_answers": found}
+        )
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "x.parquet")
+    assert load_examples(tmp_path / "x.parquet").to_list() == rows
+
+
+def test_texts_without_places_are_looked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = made_rows(1, contexts=12)
+    answers = sum(len(row["answers"]["text"]) for row in rows)
+    with caplog.at_level(logging.WARNING):
+        found = load_examples(write(tmp_path / "x.json", cmrc(rows))).to_list()
+    assert f"{answers} answers have a text and no place" in caplog.text
+    for row, example in zip(rows, found, strict=True):
+        assert {**example, "answers": None} == {**row, "answers": None}
+        assert example["answers"]["text"] == row["answers"]["text"]
+        for text, start in zip(*example["answers"].values(), strict=True):
+            unique = example["context"].find(text) == example["context"].rfind(text)
+            assert start == (example["context"].index(text) if unique else 0)
+    flat = [
+        {"context": r["context"], "question": "?", "answer": r["answers"]["text"][0]} for r in rows
+    ]
+    pd.DataFrame(flat).to_csv(tmp_path / "x.csv", index=False)
+    texts = [answers["text"] for answers in load_examples(tmp_path / "x.csv")["answers"]]
+    assert texts == [[row["answers"]["text"][0]] for row in rows]
+
+
+def newsqa(rows: list[Row]) -> list[Row]:
+    """NewsQA's table: a row a question, ranges of all annotators, of whom some saw no answer."""
+    table = []
+    for row in rows:
+        gold = row["answers"]
+        pairs = zip(gold["text"], gold["answer_start"], strict=True)
+        # The ranges of NewsQA often take a blank in.
+        spans = [f"{start}:{start + len(text) + 1}" for text, start in pairs]
+        ranges = "|".join([",".join(spans) or "None", "None"])
+        flags = {"is_answer_absent": 0.0, "is_question_bad": "0.0", "validated_answers": math.nan}
+        asked = {"story_id": "./cnn/x.story", "question": row["question"]}
+        table.append(
+            {**asked, "answer_char_ranges": ranges, **flags, "story_text": row["context"] + " fim"}
+        )
+    return table
+
+
+def test_newsqa_as_a_table(tmp_path: Path) -> None:
+    for seed in range(5):
+        rows = made_rows(seed, answered=0.7)
+        pd.DataFrame(newsqa(rows)).to_csv(tmp_path / "x.csv", index=False)
+        (tmp_path / "x.jsonl").write_text(lines(newsqa(rows)))
+        for name in ("x.csv", "x.jsonl"):
+            found = load_examples(tmp_path / name).to_list()
+            for number, (row, example) in enumerate(zip(rows, found, strict=True)):
+                gold = row["answers"]
+                pairs = dict.fromkeys(zip(gold["text"], gold["answer_start"], strict=True))
+                assert set(zip(*example["answers"].values(), strict=True)) == set(pairs)
+                assert example["id"] == f"row-{number}"
+                assert example["context"] == row["context"] + " fim"
+
+
+def test_newsqa_by_tokens_and_by_stories(tmp_path: Path) -> None:
+    context = "O rio nasce na serra ."
+    table = [{"story_text": context, "question": "Onde ?", "answer_token_ranges": "4:5,1:2|4:5"}]
+    (tmp_path / "x.jsonl").write_text(lines(table))
+    gold = {"text": ["serra", "rio"], "answer_start": [15, 2]}
+    assert load_examples(tmp_path / "x.jsonl")["answers"][0] == gold
+    asked = [
+        {"q": "Onde?", "consensus": {"s": 15, "e": 21}},
+        {"q": "Quem?", "consensus": {"noAnswer": True}},
+    ]
+    story = {"data": [{"storyId": "s", "text": context, "questions": asked}], "version": "1"}
+    found = load_examples(write(tmp_path / "x.json", story))
+    assert found["answers"][:] == [
+        {"text": ["serra"], "answer_start": [15]},
+        {"text": [], "answer_start": []},
+    ]
+    table[0]["answer_token_ranges"] = "4:9"
+    (tmp_path / "x.jsonl").write_text(lines(table))
+    with pytest.raises(InputError, match="a range beyond the 6 tokens"):
+        load_examples(tmp_path / "x.jsonl")
+
+
+@pytest.mark.parametrize("start", [0, -1, "0", "-1", 0.0, -1.0, None, math.nan])
+def test_an_empty_text_is_no_answer(tmp_path: Path, start: Any) -> None:
+    """As the script of SQuAD 2.0 has it, in every form and kind of file."""
+    row = {"id": "1", "context": "Lima, Peru", "question": "?"}
+    forms = [
+        {"answers": [{"text": "", "answer_start": start}]},
+        {"answers": {"text": [""], "answer_start": [start]}},
+        {"answers": {"text": "", "answer_start": start}},
+        {"answer_text": "", "answer_start": start},
+        {"answer_text": None, "answer_start": start},
+    ]
+    for form in forms:
+        (tmp_path / "x.jsonl").write_text(json.dumps({**row, **form}))
+        pq.write_table(pa.Table.from_pylist([{**row, **form}]), tmp_path / "x.parquet")
+        pd.DataFrame([{**row, **form}]).to_csv(tmp_path / "x.csv", index=False)
+        names = (
+            ("x.jsonl", "x.parquet", "x.csv") if "answer_text" in form else ("x.jsonl", "x.parquet")
+        )
+        for name in names:
+            assert load_examples(tmp_path / name)["answers"][0] == {"text": [], "answer_start": []}
+
+
+def test_an_empty_text_beside_others_leaves_them(tmp_path: Path) -> None:
+    gold = [{"text": "", "answer_start": 0}, {"text": "Peru", "answer_start": 6}]
+    row = {"id": "1", "context": "Lima, Peru", "question": "?", "answers": gold}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    assert load_examples(tmp_path / "x.jsonl")["answers"][0] == {
+        "text": ["Peru"],
+        "answer_start": [6],
+    }
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
+def test_tables_as_pandas_makes_them(tmp_path: Path, kind: str) -> None:
+    """One absent value turns a column of integers into 22.0 and NaN."""
+    for seed in range(5):
+        rng = random.Random(seed)
+        rows = [
+            {**row, "answers": {name: values[:1] for name, values in row["answers"].items()}}
+            for row in made_rows(seed, answered=0.6)
+        ]
+        flat = [
+            {
+                "id": number,
+                "title": row["title"] if rng.random() < 0.5 else math.nan,
+                "context": row["context"],
+                "question": row["question"],
+                "answer_text": (row["answers"]["text"] or [math.nan])[0],
+                "answer_start": (row["answers"]["answer_start"] or [math.nan])[0],
+                "is_impossible": float(not row["answers"]["text"])
+                if rng.random() < 0.5
+                else math.nan,
+            }
+            for number, row in enumerate(rows)
+        ]
+        frame = pd.DataFrame(flat)
+        path = tmp_path / f"x.{kind}"
+        options = {"json": {}, "jsonl": {"orient": "records", "lines": True}}.get(kind, {})
+        getattr(frame, f"to_{kind.removesuffix('l')}")(path, **options)
+        titles = [row["title"] if isinstance(row["title"], str) else "" for row in flat]
+        expected = [
+            {**row, "id": str(number), "title": title}
+            for number, (row, title) in enumerate(zip(rows, titles, strict=True))
+        ]
+        assert load_examples(path).to_list() == expected
+
+
+@pytest.mark.parametrize("write_start", [str, float, "{}.0".format, " {} ".format])
+def test_starts_written_otherwise(tmp_path: Path, write_start: Callable[[int], Any]) -> None:
+    rows = made_rows(2)
+    written = [
+        {
+            **row,
+            "answers": [
+                {**a, "answer_start": write_start(a["answer_start"])} for a in records(row)
+            ],
+        }
+        for row in rows
+    ]
+    assert load_examples(write(tmp_path / "x.json", written)).to_list() == rows
+    pq.write_table(pa.Table.from_pylist(written), tmp_path / "x.parquet")
+    assert load_examples(tmp_path / "x.parquet").to_list() == rows
+
+
+def test_tables_of_paragraphs(tmp_path: Path) -> None:
+    rows = made_rows(4)
+    dataset = datasets.Dataset.from_list(paragraphs(rows))
+    dataset.to_parquet(tmp_path / "x.parquet")
+    dataset.save_to_disk(tmp_path / "saved")
+    assert load_examples(tmp_path / "x.parquet").to_list() == rows
+    assert load_examples(tmp_path / "saved").to_list() == rows
+
+
+def test_an_unknown_shape_is_shown(tmp_path: Path) -> None:
+    unknown = {
+        "corpus": [{"titulo": "t", "secoes": [{"texto": "c", "perguntas": [{"p": "?", "r": "c"}]}]}]
+    }
+    for content, told in (
+        (unknown, "{corpus: [{titulo, secoes: [{texto, perguntas: [{p, r}]}]}]}"),
+        (unknown["corpus"], "the columns titulo, secoes: [{texto, perguntas: [{p, r}]}]"),
+        ({"train": paragraphs(made_rows(0)), "dev": paragraphs(made_rows(1))}, "found dev, train"),
+        ([{"pergunta": "?", "trecho": {"corpo": "c"}}], "the columns pergunta, trecho: {corpo}"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load_examples(write(tmp_path / "x.json", content))
+        assert told in str(caught.value)
+        assert "question: context" not in str(caught.value)
+
+
+def test_a_name_that_the_user_gives_stands_alone(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "passage": "not this", "corpo": "Lima", "question": "?", "answers": ["Lima"]}
+    ]
+    path = write(tmp_path / "x.json", rows)
+    assert load_examples(path)["context"][0] == "not this"
+    assert load_examples(path, columns={"context": "corpo"})["context"][0] == "Lima"
