@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from qa_lightning.scores import squad_metric, squad_scores
+from qa_lightning.errors import InputError
+from qa_lightning.scores import example_scores, squad_metric, squad_scores
 
 
 def row(name, text):
@@ -59,3 +62,77 @@ def test_a_fresh_process_needs_no_network_no_lock_and_no_evaluate_before_it_asks
     environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
     assert [path for path in Path(tmp_path).rglob("*") if path.is_file()] == []
+
+
+TEXTS = st.sampled_from(["Lima", "o rio", "Rio de Janeiro", "1821", "the sea"])
+FORMS = {
+    "texts": lambda golds: golds,
+    "a tuple": tuple,
+    "one text": lambda golds: golds[0] if len(golds) == 1 else golds,
+    "the Hub's": lambda golds: {"text": golds, "answer_start": [0] * len(golds)},
+    "the Hub's, one": lambda golds: {"text": golds[0] if len(golds) == 1 else golds},
+    "SQuAD's": lambda golds: [{"text": text, "answer_start": 0} for text in golds],
+    "with holes": lambda golds: [*golds, None],
+    "None": lambda golds: golds or None,
+    "an empty text": lambda golds: golds or "",
+}
+
+
+@given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=3)), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_gold_answers_of_any_form_score_the_same(cases):
+    predictions = {str(number): case[0] for number, case in enumerate(cases)}
+    golds = {str(number): case[1] for number, case in enumerate(cases)}
+    expected = squad_scores(predictions, golds)
+    for form in FORMS.values():
+        references = {name: form(texts) for name, texts in golds.items()}
+        assert squad_scores(predictions, references) == expected
+        assert example_scores(predictions, references).ids == tuple(golds)
+
+
+def test_the_metric_reads_the_same_forms():
+    golds = {"1": ["Lima", "the sea"], "2": [], "3": ["1821"]}
+    rows = [row("1", "sea"), row("2", None), row("3", "1822")]
+    texts = {"1": "sea", "2": None, "3": "1822"}
+    for form in FORMS.values():
+        metric = squad_metric()
+        references = [{"id": name, "answers": form(texts)} for name, texts in golds.items()]
+        assert metric.compute(predictions=rows, references=references) == squad_scores(texts, golds)
+
+
+def test_none_is_no_answer():
+    golds = {"1": ["Lima"], "2": None}
+    figures = squad_scores({"1": "Lima", "2": None}, golds)
+    assert (figures["exact_match"], figures["NoAns_f1"]) == (100.0, 100.0)
+    assert squad_scores({"1": None, "2": "Lima"}, golds)["f1"] == 0.0
+    assert squad_scores({"1": None}, {"1": ["None"]})["f1"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "told"),
+    [
+        ({"q7": "Lima"}, {"q7": 3}, "id 'q7' has a int"),
+        ({"q7": "Lima"}, {"q7": {"texts": ["Lima"]}}, "id 'q7' has a dict with texts"),
+        ({"q7": "Lima"}, {"q7": [["Lima"]]}, "id 'q7' has a list"),
+        ({"q7": "Lima"}, {"q7": [{"answer": "Lima"}]}, "has a dict with answer"),
+        ({"q7": "Lima"}, [{"id": "q7", "answers": "Lima"}], "`references` to map .* got a list"),
+        ([{"id": "q7"}], {"q7": "Lima"}, "`predictions` to map .* got a list"),
+        (
+            {"q7": {"text": "Lima"}},
+            {"q7": "Lima"},
+            "each prediction to be a text.* 'q7' has a dict",
+        ),
+        ({"q7": 3.0}, {"q7": "Lima"}, "id 'q7' has a float"),
+    ],
+)
+def test_what_has_another_form_is_refused(predictions, references, told):
+    with pytest.raises(InputError, match=told):
+        squad_scores(predictions, references)
+
+
+def test_rows_of_another_form_are_refused():
+    metric = squad_metric()
+    with pytest.raises(InputError, match="`id` and `prediction_text`"):
+        metric.compute(predictions=[{"id": "1"}], references=[gold("1", "x")])
+    with pytest.raises(InputError, match="`id` and `answers`"):
+        squad_metric().compute(predictions=[row("1", "x")], references=[{"id": "1"}])

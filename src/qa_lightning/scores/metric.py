@@ -5,6 +5,8 @@ from typing import Any
 
 import datasets
 
+from qa_lightning.errors import InputError
+from qa_lightning.scores.given import texts_of
 from qa_lightning.scores.squad import squad_scores
 
 _DESCRIPTION = "Exact match and F1 by the official rules of SQuAD 1.1 and 2.0, by qa_lightning."
@@ -12,7 +14,7 @@ _CITATION = "Rajpurkar et al. (2016), arXiv:1606.05250; Rajpurkar, Jia and Liang
 _INPUTS = """
     predictions: dicts of ``id``, ``prediction_text`` and, if known, ``no_answer_probability``.
     references: dicts of ``id`` and ``answers`` {``text``, ``answer_start``}, empty lists where the
-        question has no answer.
+        question has no answer; also a text, texts, or dicts with ``text``.
 """
 
 _SCORE = "no_answer_probability"
@@ -46,12 +48,14 @@ def squad_metric(*, language: str | None = None) -> Any:
 
         def add(self, *, prediction: Row, reference: Row) -> None:
             """Add one row."""
-            super().add(prediction=_with_score(prediction), reference=reference)
+            super().add(prediction=_with_score(prediction), reference=_with_lists(reference))
 
         def add_batch(self, *, predictions: Rows, references: Rows) -> None:
             """Add rows."""
             filled = [_with_score(row) for row in predictions]
-            super().add_batch(predictions=filled, references=references)
+            super().add_batch(
+                predictions=filled, references=[_with_lists(row) for row in references]
+            )
 
         def _compute(self, *, predictions: Rows, references: Rows) -> dict[str, float]:
             return _score_rows(predictions, references, language)
@@ -76,7 +80,20 @@ def _row_types() -> datasets.Features:
 
 def _with_score(prediction: Row) -> Row:
     # `evaluate` can choose between types of rows, but not where one lacks a key of the other.
-    return {_SCORE: None, **prediction}
+    if "id" not in prediction or "prediction_text" not in prediction:
+        raise InputError(
+            f"Expected predictions with `id` and `prediction_text`; got {sorted(prediction)}."
+        )
+    # A missing text would be written as the word "None".
+    return {_SCORE: None, **prediction, "prediction_text": prediction["prediction_text"] or ""}
+
+
+def _with_lists(reference: Row) -> Row:
+    """Bring gold answers of any form to lists; the places count for nothing here."""
+    if "id" not in reference or "answers" not in reference:
+        raise InputError(f"Expected references with `id` and `answers`; got {sorted(reference)}.")
+    texts = list(texts_of(reference["answers"], str(reference["id"])))
+    return {"id": reference["id"], "answers": {"text": texts, "answer_start": [0] * len(texts)}}
 
 
 def _score_rows(predictions: Rows, references: Rows, language: str | None) -> dict[str, float]:

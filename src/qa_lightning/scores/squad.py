@@ -15,6 +15,7 @@ import numpy.typing as npt
 from qa_lightning.errors import InputError
 from qa_lightning.languages import language_of
 from qa_lightning.normalization import normalize_squad
+from qa_lightning.scores.given import Given, gold_texts, predicted_texts
 from qa_lightning.scores.language_rules import normalizer_of
 
 _log = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ class ExampleScores(NamedTuple):
 
 
 def squad_scores(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
+    predictions: Mapping[str, str | None],
+    references: Mapping[str, Given],
     *,
     language: str | None = None,
     no_answer_scores: Mapping[str, float] | None = None,
@@ -55,8 +56,9 @@ def squad_scores(
     ``no_answer_scores``, ``best_exact``, ``best_f1`` and the thresholds that reach them.
 
     Args:
-        predictions: an example's id to the answer's text, ``""`` for no answer.
-        references: an example's id to its gold texts, none for an unanswerable question.
+        predictions: an example's id to the answer's text, ``""`` or None for no answer.
+        references: an example's id to its gold texts, none for an unanswerable question: a list, a
+            text, an ``answers`` of the Hub or of a SQuAD file, or None.
         language: adds ``exact_match_<code>`` and ``f1_<code>`` by that language's rules.
         no_answer_scores: an example's id to its no-answer score, the higher the likelier (the
             script's ``na_probs``; null odds as well).
@@ -66,11 +68,12 @@ def squad_scores(
 
     Raises:
         InputError: there is no reference, or a no-answer score is missing, or, under the rules of
-            2.0, a prediction.
+            2.0, a prediction; or predictions or references are of none of these forms.
 
     >>> squad_scores({"1": "the Ganges"}, {"1": ["Ganges", "river Ganges"]})
     {'exact_match': 100.0, 'f1': 100.0, 'total': 1.0}
     """
+    predictions, references = predicted_texts(predictions), gold_texts(references)
     second_rules = no_answer_scores is not None or not all(references.values())
     raw = _raw_scores(predictions, references, normalize_squad, second_rules=second_rules)
     if not second_rules:
@@ -92,21 +95,23 @@ def squad_scores(
 
 
 def example_scores(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
+    predictions: Mapping[str, str | None],
+    references: Mapping[str, Given],
     *,
     language: str | None = None,
 ) -> ExampleScores:
     """Return each example's exact match and F1, 0 to 100, whose means are :func:`squad_scores`'.
 
     Args:
-        predictions: an example's id to the answer's text, ``""`` for no answer.
-        references: an example's id to its gold texts, none for an unanswerable question.
+        predictions: an example's id to the answer's text, ``""`` or None for no answer.
+        references: an example's id to its gold texts, none for an unanswerable question: a list, a
+            text, an ``answers`` of the Hub or of a SQuAD file, or None.
         language: that language's rules in place of the official ones.
 
     Raises:
         InputError: there is no reference, or, under the rules of 2.0, a prediction is missing.
     """
+    predictions, references = predicted_texts(predictions), gold_texts(references)
     normalize = normalize_squad if language is None else normalizer_of(language)
     second_rules = not all(references.values())
     raw = _raw_scores(predictions, references, normalize, second_rules=second_rules)
