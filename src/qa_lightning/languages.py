@@ -4,7 +4,7 @@ Sources: articles of the MLQA languages from the official MLQA evaluation script
 (facebookresearch/MLQA, ``mlqa_evaluation_v1.py``); Portuguese is ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from qa_lightning.errors import InputError
@@ -341,3 +341,17 @@ def answers_end_at_borders(code: str) -> bool:
 
 def _family(code: str) -> str:
     return code.lower().split("-")[0].split("_")[0]
+
+
+def language_problems(code: str | None, option: str) -> Iterator[str]:
+    """Yield a sentence if a language is not in the table.
+
+    Args:
+        code: None: no language.
+        option: what the user calls it.
+    """
+    if isinstance(code, str):
+        try:
+            language_of(code)
+        except InputError as error:
+            yield f"`{option}`: {error}"

@@ -15,8 +15,9 @@ from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.running import WindowRunner
 from qa_lightning.backbones import longest_window
-from qa_lightning.candidates import n_best_problems
+from qa_lightning.candidates import MAX_N_BEST
 from qa_lightning.errors import InputError
+from qa_lightning.ranges import Rule, check, shown, whole
 
 if TYPE_CHECKING:
     from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any] | tuple[str, "str | Document"]
 
 TOKENS_PER_BATCH = 16_384
+RULES: dict[str, Rule] = {"n_best": whole(1, MAX_N_BEST), "tokens_per_batch": whole(1)}
 
 
 class QuestionAnswerer:
@@ -45,10 +47,7 @@ class QuestionAnswerer:
         device: str | torch.device | None = None,
         tokens_per_batch: int = TOKENS_PER_BATCH,
     ) -> None:
-        if tokens_per_batch < 1:
-            raise InputError(
-                f"Expected `tokens_per_batch` to be at least 1; got {tokens_per_batch}."
-            )
+        check(RULES, {"tokens_per_batch": tokens_per_batch}, prefix="")
         longest = longest_window(reader.network)
         if longest is not None and reader.windows.max_length > longest:
             raise InputError(
@@ -163,17 +162,15 @@ class QuestionAnswerer:
 
         ``PlacedAnswer.document`` tells which one it stands in.
         """
+        check(RULES, {"n_best": n_best}, prefix="")
         _refuse_one_text(documents, "documents")
-        for problem in n_best_problems("n_best", n_best):
-            raise InputError(problem)
         rows = ((question, document) for document in documents)
         each = list(self.stream(rows, n_best=max(n_best, self.reader.decision.n_best)))
         return merge_documents(question, each, self.reader.decision, n_best=n_best)
 
     def stream(self, rows: Iterable[Row], *, n_best: int = 1) -> Iterator[Answers]:
         """Yield the answers of rows in their order, as ``answer_batch``, some rows at a time."""
-        for problem in n_best_problems("n_best", n_best):
-            raise InputError(problem)
+        check(RULES, {"n_best": n_best}, prefix="")
         _refuse_one_text(rows, "rows")
         earlier: dict[str, Document] = {}
         for portion in portions(_question_and_context(row, n) for n, row in enumerate(rows)):
@@ -238,7 +235,7 @@ def _refuse_one_text(given: object, what: str) -> None:
     if isinstance(given, str | Mapping | Document):
         raise InputError(f"Expected several {what}; got one {type(given).__name__}. Put it in [].")
     if not isinstance(given, Iterable):
-        raise InputError(f"Expected a list of {what}; got {given!r}.")
+        raise InputError(f"Expected a list of {what}; got {shown(given)}. Give one, or [].")
 
 
 def _question_and_context(row: Row, number: int) -> tuple[str, str | Document]:

@@ -26,11 +26,20 @@ from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.attention import use_windowed_attention
 from qa_lightning.backbones import build_network, network_config
 from qa_lightning.batches import GlobalAttention
-from qa_lightning.candidates import SEARCHES, n_best_problems
+from qa_lightning.candidates import MAX_N_BEST, SEARCHES
 from qa_lightning.errors import InputError
 from qa_lightning.features import WindowSettings
+from qa_lightning.ranges import Rule, check, flag, number, one_of, whole
 from qa_lightning.saved import reason, weight_problems
 
+DECISION_RULES: dict[str, Rule] = {
+    "n_best": whole(1, MAX_N_BEST),
+    "max_answer_length": whole(1),
+    "window_scoring": one_of(WINDOW_SCORINGS),
+    "search": one_of(SEARCHES),
+    "no_answer": flag(),
+    "temperature": number(above=0),
+}
 _WINDOW_KEYS = ("max_length", "doc_stride", "max_question_length", "separators")
 
 
@@ -59,15 +68,7 @@ class DecisionSettings:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        for problem in n_best_problems("n_best", self.n_best):
-            raise InputError(problem)
-        choices = {"window_scoring": WINDOW_SCORINGS, "search": SEARCHES}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"Expected `{name}` to be one of {', '.join(allowed)}; got "
-                    f"{getattr(self, name)!r}."
-                )
+        check(DECISION_RULES, vars(self), prefix="")
 
     @classmethod
     def from_evaluation(cls, state: Mapping[str, Any]) -> "DecisionSettings":

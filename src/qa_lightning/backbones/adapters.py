@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from qa_lightning.errors import InputError
+from qa_lightning.ranges import Rule, flag, number, problems, shown, whole
 
 DEFAULTS: dict[str, Any] = {
     "r": 8,
@@ -45,29 +46,17 @@ def adapter_problems(given: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield one sentence for each value of `model.lora` that cannot work."""
     if given is None:
         return
+    if not isinstance(given, Mapping):
+        yield f"Expected `model.lora` to hold keys such as `r`; got {shown(given)}. {{}} will do."
+        return
     if find_spec("peft") is None:
         yield (
             "Expected the package peft, which `model.lora` needs; it is not installed. Install it "
             "by `pip install peft`, or set `model.lora` to null."
         )
-    for key in sorted(given.keys() - DEFAULTS.keys()):
+    for key in sorted(map(str, given.keys() - DEFAULTS.keys())):
         yield f"Expected `model.lora` to hold keys among {', '.join(DEFAULTS)}; got {key!r}."
-    settings = adapter_settings(given)
-    if not _is_number(settings["r"], int) or settings["r"] < 1:
-        yield f"Expected `model.lora.r`, a rank, to be at least 1; got {settings['r']!r}."
-    alpha, dropout = settings["lora_alpha"], settings["lora_dropout"]
-    if not _is_number(alpha, int | float) or not alpha > 0:
-        yield f"Expected `model.lora.lora_alpha` above 0; got {alpha!r}."
-    if not _is_number(dropout, int | float) or not 0 <= dropout < 1:
-        yield f"Expected `model.lora.lora_dropout` from 0 to below 1; got {dropout!r}."
-    if not isinstance(settings["use_rslora"], bool):
-        yield f"Expected `model.lora.use_rslora` to be true or false; got {given['use_rslora']!r}."
-    targets = settings["target_modules"]
-    if targets is not None and not _are_names(targets):
-        yield (
-            "Expected `model.lora.target_modules` to be a list of the names of linear layers, for "
-            f"example [query, value]; got {targets!r}."
-        )
+    yield from problems(RULES, adapter_settings(given), prefix="model.lora.")
 
 
 def add_adapters(network: PreTrainedModel, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,10 +119,20 @@ def _targets(network: PreTrainedModel, wanted: list[str] | None) -> list[str]:
     )
 
 
-def _is_number(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
 def _are_names(targets: Any) -> bool:
     names = isinstance(targets, list | tuple) and all(isinstance(name, str) for name in targets)
     return names and len(targets) > 0
+
+
+RULES: dict[str, Rule] = {
+    "r": whole(1, remedy="It is a rank."),
+    "lora_alpha": number(above=0),
+    "lora_dropout": number(0, below=1),
+    "use_rslora": flag(),
+    "target_modules": Rule(
+        "to be a list of the names of linear layers",
+        "For example [query, value].",
+        _are_names,
+        optional=True,
+    ),
+}

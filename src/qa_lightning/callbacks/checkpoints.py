@@ -10,10 +10,22 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from qa_lightning.errors import InputError
+from qa_lightning.ranges import Rule, check, flag, number, one_of, text, whole
 
 FOLDER = "checkpoints"
 WHOLE = "val/f1"
 """A key that every whole validation logs, and no partial one."""
+
+RULES: dict[str, Rule] = {
+    "monitor": text(optional=False, remedy="Name a key that is logged, such as val/f1."),
+    "mode": one_of(("max", "min")),
+    "dirpath": text(),
+    "every_n_train_steps": whole(
+        1, optional=True, remedy="null is for each epoch and each validation alone."
+    ),
+    "every_n_minutes": number(above=0, optional=True, remedy="null is for never."),
+    "save_weights_only": flag(),
+}
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -44,6 +56,7 @@ class BestCheckpoint(ModelCheckpoint):
         every_n_minutes: float | None = 10.0,
         save_weights_only: bool = False,
     ) -> None:
+        check(RULES, locals(), prefix="checkpoint.")
         super().__init__(
             dirpath=dirpath,
             filename="best",

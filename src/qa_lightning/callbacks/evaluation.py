@@ -15,9 +15,26 @@ from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
 from qa_lightning.callbacks.scored import SplitData
 from qa_lightning.callbacks.word_borders import decide_borders
-from qa_lightning.candidates import SEARCHES, n_best_problems, window_candidates
+from qa_lightning.candidates import MAX_N_BEST, SEARCHES, window_candidates
 from qa_lightning.errors import InputError
+from qa_lightning.languages import language_problems
+from qa_lightning.ranges import Rule, flag, number, one_of, problems, text, whole
 from qa_lightning.reports.evaluation import write_evaluation
+
+RULES: dict[str, Rule] = {
+    "n_best": whole(1, MAX_N_BEST),
+    "max_answer_length": whole(1, remedy="It counts tokens."),
+    "null_score_threshold": number(optional=True, remedy="null is for one that is fitted."),
+    "window_scoring": one_of(WINDOW_SCORINGS),
+    "search": one_of(SEARCHES),
+    "metrics": Rule(
+        "to be a list of names",
+        "For example [squad]; [] is for none.",
+        lambda names: not isinstance(names, str) and all(map(text(optional=False).allows, names)),
+    ),
+    "word_borders": flag(optional=True),
+    **dict.fromkeys(("language", "output_dir"), text()),
+}
 
 
 class AnswerEvaluation(Callback):
@@ -61,12 +78,6 @@ class AnswerEvaluation(Callback):
         metrics: Sequence[str] = (),
         output_dir: str | None = None,
     ) -> None:
-        given = {"n_best": n_best, "max_answer_length": max_answer_length}
-        problems = list(
-            evaluation_problems({**given, "window_scoring": window_scoring, "search": search})
-        )
-        if problems:
-            raise InputError("\n".join(problems))
         self.n_best = n_best
         self.max_answer_length = max_answer_length
         self.null_score_threshold = null_score_threshold
@@ -76,8 +87,11 @@ class AnswerEvaluation(Callback):
         self.ends_at_borders = bool(word_borders)
         """What was decided; a checkpoint's decision is kept unless ``word_borders`` is given."""
         self.language = language
-        self.metrics = list(metrics)
+        self.metrics = metrics
         self.output_dir = output_dir
+        if found := list(evaluation_problems(vars(self))):
+            raise InputError("\n".join(found))
+        self.metrics = list(metrics)
         self.fitted: dict[str, Any] = {
             **{"threshold": None, "temperature": 1.0, "no_answer": False},
             **{"calibration": None, "risk_coverage": None},
@@ -247,15 +261,5 @@ class AnswerEvaluation(Callback):
 
 def evaluation_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence for each argument of `AnswerEvaluation` that cannot work."""
-    for name, allowed in (("window_scoring", WINDOW_SCORINGS), ("search", SEARCHES)):
-        if settings[name] not in allowed:
-            yield (
-                f"Expected `evaluation.{name}` to be one of {', '.join(allowed)}; "
-                f"got {settings[name]!r}."
-            )
-    yield from n_best_problems("evaluation.n_best", settings["n_best"])
-    if settings["max_answer_length"] < 1:
-        yield (
-            "Expected `evaluation.max_answer_length` to be at least 1; got "
-            f"{settings['max_answer_length']}."
-        )
+    yield from problems(RULES, settings, prefix="evaluation.")
+    yield from language_problems(settings["language"], "evaluation.language")

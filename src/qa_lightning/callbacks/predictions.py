@@ -26,12 +26,18 @@ from qa_lightning.answerer.parts import FORMATS, PartFolder, answer_row
 from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
 from qa_lightning.candidates import (
+    MAX_N_BEST,
     TokenCandidates,
     WindowCandidates,
-    n_best_problems,
     window_candidates,
 )
-from qa_lightning.errors import InputError
+from qa_lightning.ranges import Rule, check, one_of, text, whole
+
+RULES: dict[str, Rule] = {
+    "output_dir": text(),
+    "file_format": one_of(FORMATS),
+    "n_best": whole(1, MAX_N_BEST),
+}
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SAMPLED = 64  # values of each weight that tell one network from another
@@ -70,16 +76,10 @@ class PredictionWriter(Callback):
     def __init__(
         self, *, output_dir: str | None = None, file_format: str = "jsonl", n_best: int = 1
     ) -> None:
-        if file_format not in FORMATS:
-            raise InputError(
-                f"Expected `prediction.file_format` to be one of {', '.join(FORMATS)}; "
-                f"got {file_format!r}."
-            )
-        for problem in n_best_problems("prediction.n_best", n_best):
-            raise InputError(problem)
         self.output_dir = output_dir
         self.file_format = file_format
         self.n_best = n_best
+        check(RULES, vars(self), prefix="prediction.")
         self.output_file: Path | None = None
         """The merged file, once it is there."""
 

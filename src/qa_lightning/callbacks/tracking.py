@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -25,12 +25,19 @@ from qa_lightning.callbacks.tracking_report import (
     report_of,
     watched_tensors,
 )
-from qa_lightning.errors import InputError
+from qa_lightning.ranges import SEEDS, Rule, check, flag, one_of, whole
 from qa_lightning.reports.tables import MAX_ROWS
 from qa_lightning.saved import read_saved
 from qa_lightning.trackers import IDENTITIES, Report, Tracker, trackers_of
 
 FOLDER = "reports"
+RULES: dict[str, Rule] = {
+    "table_rows": whole(1, MAX_ROWS),
+    "upload_checkpoint": flag(),
+    "watch": one_of(get_args(Watched), optional=True),
+    "watch_every": whole(1),
+    "seed": whole(0, SEEDS),
+}
 
 
 class RunTracking(Callback):
@@ -65,19 +72,12 @@ class RunTracking(Callback):
         watch_every: int = 100,
         seed: int = 0,
     ) -> None:
-        if not 1 <= table_rows <= MAX_ROWS:
-            raise InputError(
-                f"Expected `tracking.table_rows` between 1 and {MAX_ROWS}; got {table_rows}."
-            )
-        if watch_every < 1:
-            raise InputError(
-                f"Expected `tracking.watch_every` to be at least 1; got {watch_every}."
-            )
         self.table_rows = table_rows
         self.upload_checkpoint = upload_checkpoint
         self.watch = watch
         self.watch_every = watch_every
         self.seed = seed
+        check(RULES, vars(self), prefix="tracking.")
         self.config: Mapping[str, Any] = {}
         self.scores: dict[int, dict[str, float]] = {}
         self._trackers: dict[str, Tracker] = {}

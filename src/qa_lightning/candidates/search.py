@@ -4,7 +4,6 @@ Axes: ``b`` windows in the batch, ``l`` tokens, ``m`` columns of a search, ``d``
 one, ``k`` chosen positions, ``n`` best spans of a window, ``w`` windows of the whole data set.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -12,13 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from qa_lightning.candidates.band import band_spans
-from qa_lightning.errors import InputError
+from qa_lightning.ranges import Rule, check, whole
 
 IMPOSSIBLE = float("-inf")
 """The score of a span that does not exist."""
 
 MAX_N_BEST = 10_000
 """Every window has a place for each of them: a billion would take all memory there is."""
+RULES: dict[str, Rule] = {"n_best": whole(1, MAX_N_BEST), "max_answer_length": whole(1)}
 
 
 SpanMasks = tuple[Tensor, Tensor]
@@ -185,24 +185,8 @@ def top_k_search(
 
 
 def check_sizes(n_best: int, max_answer_length: int) -> None:
-    """Refuse sizes that leave nothing to search, and those that no memory holds."""
-    for problem in n_best_problems("n_best", n_best):
-        raise InputError(problem)
-    if max_answer_length < 1:
-        raise InputError(f"Expected `max_answer_length` to be at least 1; got {max_answer_length}.")
-
-
-def n_best_problems(name: str, n_best: object) -> Iterator[str]:
-    """Yield a sentence if a number of spans is none, or more than a question's memory holds.
-
-    Args:
-        name: for the user.
-        n_best: spans to keep of each window.
-    """
-    if not isinstance(n_best, int) or isinstance(n_best, bool) or n_best < 1:
-        yield f"Expected `{name}` to be at least 1; got {n_best!r}."
-    elif n_best > MAX_N_BEST:
-        yield f"Expected `{name}` to be at most {MAX_N_BEST:,}; got {n_best:,}."
+    """Refuse sizes that leave nothing to search."""
+    check(RULES, {"n_best": n_best, "max_answer_length": max_answer_length}, prefix="")
 
 
 def _first_largest(values_bm: Tensor, count: int) -> Tensor:

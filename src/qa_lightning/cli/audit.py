@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from qa_lightning.errors import InputError
+from qa_lightning.languages import language_problems
+from qa_lightning.ranges import SEEDS, Rule, number, problems, text, whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from rich.console import Console
 
     from qa_lightning.alignment import AlignmentAudit
+
+
+RULES: dict[str, Rule] = {
+    "show": whole(0),
+    "threshold": number(0, 1, optional=True, remedy="It is a confidence."),
+    **dict.fromkeys(("max_answer_length", "max_length", "max_question_length"), whole(1)),
+    "doc_stride": whole(0),
+    "num_proc": whole(1, 1_024, optional=True),
+    "seed": whole(0, SEEDS),
+    "source": text(optional=False),
+    **dict.fromkeys(("split", "output", "repaired", "html", "tokenizer"), text()),
+    **dict.fromkeys(("dataset_config", "revision"), text()),
+}
 
 
 def build_parser() -> jsonargparse.ArgumentParser:
@@ -83,12 +98,12 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
 def _check(cfg: jsonargparse.Namespace) -> None:
     """Check the numbers, and that no file is written over another or over the source."""
-    for name, least in (("show", 0), ("max_answer_length", 1), ("num_proc", 1)):
-        value = cfg[name]
-        if value is not None and value < least:
-            raise InputError(f"`--{name}` must be at least {least}. Got {value}.")
-    if cfg.threshold is not None and not 0.0 <= cfg.threshold <= 1.0:
-        raise InputError(f"`--threshold` must be a number from 0 to 1. Got {cfg.threshold}.")
+    told = [
+        *problems(RULES, vars(cfg), prefix="--"),
+        *language_problems(cfg.language, "--language"),
+    ]
+    if told:
+        raise InputError("\n".join(told))
     if cfg.repaired and Path(cfg.repaired).suffix.lower() != ".json":
         raise InputError(
             f"`--repaired` writes SQuAD JSON and its name must end in .json. Got {cfg.repaired!r}."

@@ -9,16 +9,32 @@ from jsonargparse import Namespace
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from qa_lightning.backbones import network_config, positions_of, pretrained_config
+from qa_lightning.callbacks.checkpoints import RULES as CHECKPOINT_RULES
 from qa_lightning.callbacks.evaluation import evaluation_problems
+from qa_lightning.callbacks.predictions import RULES as PREDICTION_RULES
+from qa_lightning.callbacks.tracking import RULES as TRACKING_RULES
 from qa_lightning.datamodule import data_problems, load_tokenizer
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
 from qa_lightning.longify import SUPPORTED
 from qa_lightning.model import module_problems
+from qa_lightning.ranges import Rule, number, problems, whole
 
 log = logging.getLogger(__name__)
 
 LOWER_IS_BETTER = ("loss", "calibration_error")
+TRAINER_RULES: dict[str, Rule] = {
+    "accumulate_grad_batches": whole(1),
+    "gradient_clip_val": number(0, optional=True, remedy="null is for no clipping."),
+    "max_epochs": whole(-1, optional=True),
+    "min_epochs": whole(0, optional=True),
+    "max_steps": whole(-1),
+    "min_steps": whole(0, optional=True),
+    "num_sanity_val_steps": whole(-1, optional=True),
+    "check_val_every_n_epoch": whole(1, optional=True),
+    "log_every_n_steps": whole(0, optional=True),
+}
+"""What Lightning takes, and then fails or errs with."""
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 
 
@@ -29,21 +45,24 @@ def fill_and_check(config: Namespace, command: str) -> None:
         InputError: one line for each problem.
     """
     _fill_plain(config)
-    problems = [
+    found = [
         *module_problems(config.model),
         *data_problems(config.data),
         *objective_data_problems(config),
         *evaluation_problems(config.evaluation),
+        *problems(CHECKPOINT_RULES, vars(config.checkpoint), prefix="checkpoint."),
+        *problems(PREDICTION_RULES, vars(config.prediction), prefix="prediction."),
+        *problems(TRACKING_RULES, vars(config.tracking), prefix="tracking."),
         *folder_problems(config),
         *trainer_problems(config.trainer),
         *monitor_problems(config.checkpoint),
         *split_problems(config.data, command),
     ]
-    if not problems:
+    if not found:
         _fill_from_tokenizer(config)
-        problems = list(network_problems(config))
-    if problems:
-        raise InputError("\n".join(problems))
+        found = list(network_problems(config))
+    if found:
+        raise InputError("\n".join(found))
     if command != "fit" and config.ckpt_path is None and config.model.config is not None:
         log.warning(
             "the network of `model.config` starts from random weights: its answers mean nothing. "
@@ -138,22 +157,13 @@ def _tokenizer(config: Namespace) -> PreTrainedTokenizerBase:
 
 
 def trainer_problems(trainer: Namespace) -> Iterator[str]:
-    """Yield a sentence for each number that Lightning takes, and then fails or errs with."""
-    if trainer.accumulate_grad_batches < 1:
-        yield (
-            "Expected `trainer.accumulate_grad_batches` to be at least 1; got "
-            f"{trainer.accumulate_grad_batches}."
-        )
-    if (trainer.gradient_clip_val or 0) < 0:
-        yield (
-            f"Expected `trainer.gradient_clip_val` above 0; got {trainer.gradient_clip_val}. "
-            "null is for no clipping."
-        )
+    """Yield a sentence for each of the trainer's numbers that is out of its range."""
+    yield from problems(TRAINER_RULES, vars(trainer), prefix="trainer.")
 
 
 def monitor_problems(checkpoint: Namespace) -> Iterator[str]:
     """Yield a sentence if the best checkpoint would be the worst, or known only after an epoch."""
-    monitor, mode = checkpoint.monitor, checkpoint.mode
+    monitor, mode = checkpoint.monitor or "", checkpoint.mode
     if not monitor.startswith(("val/", "train/")):
         yield (
             f"Expected `checkpoint.monitor` to be a key that is logged, such as `val/f1` or "

@@ -1,6 +1,6 @@
 """The LightningDataModule: drives examples → alignment → features → batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import PreTrainedTokenizerBase
 
-from qa_lightning.alignment import DEFAULT_THRESHOLD, POLICIES, AlignmentAudit
+from qa_lightning.alignment import DEFAULT_THRESHOLD, AlignmentAudit
 from qa_lightning.answerer import BlockPlan, prediction_loader
 from qa_lightning.batches import (
     DocumentDataset,
@@ -20,7 +20,6 @@ from qa_lightning.batches import (
     LengthGroupedSampler,
     WindowCollator,
     WindowDataset,
-    global_attention_problems,
 )
 from qa_lightning.datamodule.preparation import (
     AlignmentSettings,
@@ -30,6 +29,7 @@ from qa_lightning.datamodule.preparation import (
     SplitRole,
     prepare_split,
 )
+from qa_lightning.datamodule.settings import data_problems
 from qa_lightning.datamodule.tokenizers import (
     load_tokenizer,
     tokenizer_files,
@@ -43,6 +43,7 @@ from qa_lightning.features import WindowSettings
 __all__ = [
     "QADataModule",
     "SplitRole",
+    "data_problems",
     "load_tokenizer",
     "tokenizer_files",
     "tokenizer_from_files",
@@ -169,7 +170,7 @@ class QADataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self._tokenizer_object = tokenizer if not isinstance(tokenizer, str | None) else None
-        if self._tokenizer_object is not None:
+        if isinstance(self._tokenizer_object, PreTrainedTokenizerBase):
             tokenizer = self._tokenizer_object.name_or_path
         given = {"train": train, "validation": validation, "test": test, "predict": predict}
         memory = memory_source(dataset, given, data_files=data_files)
@@ -179,9 +180,8 @@ class QADataModule(LightningDataModule):
         self._memory: MemorySource | None = None
         if memory is not None:
             self.hold(memory)
-        problems = list(data_problems(self.hparams))
-        if problems:
-            raise InputError("\n".join(problems))
+        if found := list(data_problems(self.hparams)):
+            raise InputError("\n".join(found))
         self._splits: dict[str, PreparedSplit] = {}
         self.prediction_plan: BlockPlan | None = None
         """Which questions ``predict`` has still to answer; ``PredictionWriter`` sets it."""
@@ -476,31 +476,3 @@ def memory_source(
 
 
 STAGE_OF = {"train": "fit", "val": "validate", "test": "test", "predict": "predict"}
-
-
-def data_problems(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each argument of `QADataModule` that cannot work."""
-    choices: dict[str, Sequence[object]] = {
-        "alignment": POLICIES,
-        "separators": ("auto", 2, 3),
-        "pad_to": ("longest", "max_length"),
-    }
-    for key, allowed in choices.items():
-        if settings[key] not in allowed:
-            known = ", ".join(map(str, allowed))
-            yield f"Expected `data.{key}` to be one of {known}; got {settings[key]!r}."
-    yield from global_attention_problems(settings["global_attention"], settings["max_length"])
-    for key in ("negative_windows", "alignment_threshold"):
-        if not 0 <= settings[key] <= 1:
-            yield f"Expected `data.{key}` between 0 and 1; got {settings[key]}."
-    counts = ("batch_size", "max_length", "max_question_length", "eval_batch_size")
-    for key in (*counts, "windows_per_document"):
-        if settings[key] is not None and settings[key] < 1:
-            yield f"Expected `data.{key}` to be at least 1; got {settings[key]}."
-    if settings["num_workers"] < 0:
-        yield f"Expected `data.num_workers` to be at least 0; got {settings['num_workers']}."
-    if not 0 <= settings["doc_stride"] < settings["max_length"]:
-        yield (
-            f"Expected `data.doc_stride`, the overlap of windows, between 0 and `data.max_length` "
-            f"({settings['max_length']}); got {settings['doc_stride']}."
-        )

@@ -13,11 +13,17 @@ files), ``building`` (the order of these), ``reading`` (rows as numpy views).
 from qa_lightning.features.building import build_features
 from qa_lightning.features.labels import IGNORED
 from qa_lightning.features.reading import WindowTable
-from qa_lightning.features.settings import FEATURES_VERSION, WindowSettings, features_fingerprint
+from qa_lightning.features.settings import (
+    FEATURES_VERSION,
+    WINDOW_RULES,
+    WindowSettings,
+    features_fingerprint,
+)
 
 __all__ = [
     "FEATURES_VERSION",
     "IGNORED",
+    "WINDOW_RULES",
     "WindowSettings",
     "WindowTable",
     "build_features",

@@ -8,10 +8,22 @@ from typing import Any, Literal
 from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.errors import InputError
+from qa_lightning.ranges import SEEDS, Rule, check, flag, number, one_of, whole
 
 FEATURES_VERSION = 3  # raise it whenever the same input would give other windows
 
 Separators = Literal["auto", 2, 3]
+
+WINDOW_RULES: dict[str, Rule] = {
+    "max_length": whole(1, remedy="It counts the tokens of a window."),
+    "doc_stride": whole(0, remedy="It is the overlap of windows, in tokens."),
+    "max_question_length": whole(1),
+    "separators": one_of(("auto", 2, 3)),
+    "negative_windows": number(0, 1, remedy="It is a share."),
+    "all_gold_spans": flag(),
+    "unaligned": one_of(("ignore", "no_answer")),
+    "seed": whole(0, SEEDS),
+}
 
 
 @dataclass(frozen=True)
@@ -47,32 +59,7 @@ class WindowSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _expect(self.max_length >= 1, "max_length", "at least 1", self.max_length)
-        _expect(self.doc_stride >= 0, "doc_stride", "0 or more", self.doc_stride)
-        _expect(
-            self.max_question_length >= 1,
-            "max_question_length",
-            "at least 1",
-            self.max_question_length,
-        )
-        _expect(self.separators in ("auto", 2, 3), "separators", "auto, 2 or 3", self.separators)
-        _expect(
-            0.0 <= self.negative_windows <= 1.0,
-            "negative_windows",
-            "a share between 0 and 1",
-            self.negative_windows,
-        )
-        _expect(
-            self.unaligned in ("ignore", "no_answer"),
-            "unaligned",
-            "ignore or no_answer",
-            self.unaligned,
-        )
-
-
-def _expect(holds: bool, name: str, expected: str, found: object) -> None:
-    if not holds:
-        raise InputError(f"`{name}` must be {expected}. Got {found!r}. Change `data.{name}`.")
+        check(WINDOW_RULES, vars(self), prefix="data.")
 
 
 def features_fingerprint(

@@ -1,6 +1,6 @@
 """The LightningModule: tensors in, losses and logits out; it never sees text."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -23,14 +23,15 @@ from qa_lightning.backbones import (
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
 from qa_lightning.model.finite import POLICIES, StepGuard, check_weights
+from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
     base_rate,
     freeze_embeddings,
-    optimizer_problems,
     parameter_groups,
 )
 from qa_lightning.model.storing import store_whole
 from qa_lightning.objectives import Objective, objective_problems
+from qa_lightning.ranges import Rule, flag, one_of, problems, text
 from qa_lightning.saved import local_file, read_saved, reason, weight_problems
 
 ATTENTIONS = ("windowed", "flex", "reference")
@@ -46,6 +47,27 @@ LR_SCHEDULES = (
 """Those of ``transformers.get_scheduler`` that need no arguments but the numbers of steps."""
 
 Batch = dict[str, Tensor]
+
+
+RULES: dict[str, Rule] = {
+    **OPTIMIZER_RULES,
+    "model_name_or_path": text(),
+    "config": Rule(
+        "to hold keys of a network's config",
+        "",
+        lambda config: isinstance(config, Mapping),
+        optional=True,
+    ),
+    "revision": text(),
+    "attention": one_of(ATTENTIONS),
+    "initialization": one_of(INITIALIZATIONS),
+    "lr_schedule": one_of(LR_SCHEDULES),
+    "nonfinite": one_of(POLICIES),
+    **dict.fromkeys(
+        ("confidence_weighting", "freeze_embeddings", "gradient_checkpointing"), flag()
+    ),
+}
+"""What the arguments of `QAModule` may be, beside those of the objective and of `lora`."""
 
 
 class WindowOutputs(TypedDict):
@@ -134,10 +156,9 @@ class QAModule(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        if found := list(module_problems(self.hparams)):
+            raise InputError("\n".join(found))
         self.hparams["adam_betas"] = [float(beta) for beta in adam_betas]
-        problems = list(module_problems(self.hparams))
-        if problems:
-            raise InputError("\n".join(problems))
         self.objective = Objective(
             name=objective,
             label_smoothing=label_smoothing,
@@ -384,16 +405,6 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             "Expected `model.initialization` default with a checkpoint, which brings its own "
             "weights; got 'matching'. It is for networks built from `model.config`."
         )
-    choices: dict[str, Iterable[str]] = {
-        "attention": ATTENTIONS,
-        "initialization": INITIALIZATIONS,
-        "lr_schedule": LR_SCHEDULES,
-        "nonfinite": POLICIES,
-    }
-    for key, allowed in choices.items():
-        if settings[key] not in allowed:
-            known = ", ".join(allowed)
-            yield f"Expected `model.{key}` to be one of {known}; got {settings[key]!r}."
+    yield from problems(RULES, settings, prefix="model.")
     yield from objective_problems(settings)
-    yield from optimizer_problems(settings)
     yield from adapter_problems(settings["lora"])

@@ -2,15 +2,32 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+
+from qa_lightning.ranges import Rule, number
 
 # As transformers names the stacked layers of its encoders.
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
 _EMBEDDING = "emb"
 _SCALE = "rate_scale"
+
+RULES: dict[str, Rule] = {
+    "learning_rate": number(above=0),
+    "head_learning_rate": number(
+        above=0, optional=True, remedy="null is for `model.learning_rate`."
+    ),
+    "layer_decay": number(above=0, most=1, remedy="1 gives all layers one rate."),
+    "weight_decay": number(0),
+    "adam_betas": Rule(
+        "to be two numbers from 0 to below 1",
+        "AdamW's are [0.9, 0.999].",
+        lambda betas: len(betas) == 2 and all(number(0, below=1).allows(beta) for beta in betas),
+    ),
+    "warmup_ratio": number(0, 1, remedy="It is a share of all optimizer steps."),
+}
 
 
 def parameter_groups(
@@ -68,32 +85,6 @@ def freeze_embeddings(backbone: nn.Module) -> None:
     for name, parameter in backbone.named_parameters():
         if _is_embedding(name):
             parameter.requires_grad_(False)
-
-
-def optimizer_problems(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each rate or decay that cannot work."""
-    if not settings["learning_rate"] > 0:
-        yield f"Expected `model.learning_rate` above 0; got {settings['learning_rate']}."
-    head = settings["head_learning_rate"]
-    if head is not None and not head > 0:
-        yield (
-            f"Expected `model.head_learning_rate` above 0, or null for `model.learning_rate`; got "
-            f"{head}."
-        )
-    if not 0 < settings["layer_decay"] <= 1:
-        yield (
-            "Expected `model.layer_decay` above 0 and at most 1 (1: all layers at one rate); got "
-            f"{settings['layer_decay']}."
-        )
-    if not settings["weight_decay"] >= 0:
-        yield f"Expected `model.weight_decay` of at least 0; got {settings['weight_decay']}."
-    if not all(0 <= beta < 1 for beta in settings["adam_betas"]):
-        yield (
-            "Expected `model.adam_betas` to be two numbers from 0 to below 1; "
-            f"got {list(settings['adam_betas'])}."
-        )
-    if not 0 <= settings["warmup_ratio"] <= 1:
-        yield f"Expected `model.warmup_ratio` between 0 and 1; got {settings['warmup_ratio']}."
 
 
 def _layers_above(backbone: nn.Module) -> dict[nn.Parameter, int]:

@@ -11,8 +11,10 @@ from qa_lightning.errors import InputError
 from qa_lightning.objectives.averaging import mean_over_processes
 from qa_lightning.objectives.marginal import any_answer_loss, document_loss
 from qa_lightning.objectives.windows import IGNORE_POSITION, first_answer_loss
+from qa_lightning.ranges import Rule, number, one_of, problems
 
 OBJECTIVES = ("first_answer", "any_answer", "document")
+RULES: dict[str, Rule] = {"objective": one_of(OBJECTIVES), "label_smoothing": number(0, below=1)}
 
 _SOURCES = {
     "gold_start_positions": "`QADataModule(all_gold_spans=True)` gives them",
@@ -29,12 +31,8 @@ def objective_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         settings: ``objective``, ``label_smoothing``.
     """
     name, smoothing = settings["objective"], settings["label_smoothing"]
-    if name not in OBJECTIVES:
-        known = ", ".join(OBJECTIVES)
-        yield f"Expected `model.objective` to be one of {known}; got {name!r}."
-    if not 0 <= smoothing < 1:
-        yield f"Expected `model.label_smoothing` from 0 to below 1; got {smoothing}."
-    elif smoothing and name in ("any_answer", "document"):
+    yield from problems(RULES, settings, prefix="model.")
+    if RULES["label_smoothing"].allows(smoothing) and smoothing and name in OBJECTIVES[1:]:
         yield (
             f"Expected `model.label_smoothing` of 0 with `model.objective` {name}, which has no "
             f"one target whose probability could be spread; got {smoothing}. Set it to 0, or use "
