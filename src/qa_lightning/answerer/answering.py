@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from qa_lightning.answerer.checkpoints import contents_in_memory
 from qa_lightning.answerer.cutting import Document, WindowCutter
 from qa_lightning.answerer.deciding import decide, join_candidates, portions
-from qa_lightning.answerer.loading import Reader, load_reader
+from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.running import WindowRunner
@@ -86,6 +87,38 @@ class QuestionAnswerer:
             InputError: there is none, or it cannot answer questions.
         """
         reader = load_reader(source, revision=revision, dtype=dtype)
+        return cls(reader, device=device, tokens_per_batch=tokens_per_batch)
+
+    @classmethod
+    def from_module(
+        cls,
+        module: Any,
+        datamodule: Any,
+        *,
+        evaluation: Any = None,
+        device: str | torch.device | None = None,
+        tokens_per_batch: int = TOKENS_PER_BATCH,
+    ) -> "QuestionAnswerer":
+        """Answer with a module in memory, as its checkpoint would: the weights are copied.
+
+        Args:
+            module: a ``QAModule``, trained or with its network built.
+            datamodule: the ``QADataModule`` it was trained with: tokenizer and windows.
+            evaluation: the ``AnswerEvaluation`` that fitted threshold and temperature; None is
+                the one of the trainer that the module is attached to, if there is one.
+            device: where to run; None is CUDA, else MPS, else the CPU.
+            tokens_per_batch: tokens the network reads at a time, padding included.
+
+        Raises:
+            InputError: the network is not built yet.
+        """
+        if getattr(module, "network", None) is None:
+            raise InputError(
+                "Expected a module whose network is built; got one without. Train it, or call "
+                "`module.configure_model()`."
+            )
+        contents = contents_in_memory(module, datamodule, evaluation)
+        reader = reader_from_checkpoint(contents)
         return cls(reader, device=device, tokens_per_batch=tokens_per_batch)
 
     def with_settings(

@@ -1,5 +1,6 @@
 """The plain contents of a Lightning checkpoint of ours, read without Lightning."""
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,12 @@ from qa_lightning.saved import (
     local_file,
     read_run,
     reason,
+    saved_run,
     weight_problems,
     write_tokenizer_files,
 )
+
+log = logging.getLogger(__name__)
 
 _SUFFIX = ".ckpt"
 
@@ -70,7 +74,19 @@ def checkpoint_file(source: str | Path) -> Path | None:
         return path
     folders = (path / "checkpoints", path)
     in_run = [folder / f"{name}{_SUFFIX}" for folder in folders for name in ("best", "last")]
-    return next((file for file in in_run if file.is_file()), None)
+    return next((file for file in in_run if file.is_file()), None) or _newest(path)
+
+
+def _newest(folder: Path) -> Path | None:
+    """Return the newest checkpoint in the places where a plain ``Trainer`` keeps them."""
+    if not folder.is_dir():
+        return None
+    patterns = ("*", "checkpoints/*", "*/version_*/checkpoints/*")
+    found = [path for pattern in patterns for path in folder.glob(f"{pattern}{_SUFFIX}")]
+    newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is not None:
+        log.info("%s has neither best.ckpt nor last.ckpt: its newest is %s", folder, newest)
+    return newest
 
 
 def read_checkpoint(path: Path) -> CheckpointContents:
@@ -80,11 +96,49 @@ def read_checkpoint(path: Path) -> CheckpointContents:
         InputError: there is no such file, it was not written by ``lightning fit``, or its weights
             are not finite.
     """
-    saved = read_run(path)
+    return contents_of(read_run(path))
+
+
+def contents_in_memory(module: Any, datamodule: Any, evaluation: Any) -> CheckpointContents:
+    """Return what a checkpoint of a module, written now, would hold; the weights are copied.
+
+    Args:
+        module: a ``QAModule`` whose network is built.
+        datamodule: its ``QADataModule``.
+        evaluation: the ``AnswerEvaluation`` that fitted it; None is that of the module's trainer.
+    """
+    evaluation = evaluation or _evaluation_of(module)
+    states = {} if evaluation is None else {"evaluation": evaluation.state_dict()}
+    values = {
+        "hyper_parameters": dict(module.hparams),
+        "state_dict": module.state_dict(),
+        "datamodule": datamodule.state_dict(),
+        "datamodule_hyper_parameters": dict(datamodule.hparams),
+        "callbacks": states,
+    }
+    module.on_save_checkpoint(values)
+    return contents_of(saved_run(values, Path("the module in memory")))
+
+
+def _evaluation_of(module: Any) -> Any:
+    """Return the callback that fits a temperature, of the trainer a module is attached to."""
+    try:
+        callbacks = module.trainer.callbacks
+    except RuntimeError:  # Lightning's, for a module without a trainer
+        return None
+    return next((one for one in callbacks if "temperature" in one.state_dict()), None)
+
+
+def contents_of(saved: SavedRun) -> CheckpointContents:
+    """Return what an answerer needs of a run's values.
+
+    Raises:
+        InputError: its weights are not finite.
+    """
     arguments = dict(saved.model)
     score, monitor = _best_score(saved.values)
     return CheckpointContents(
-        path=path,
+        path=saved.path,
         config=arguments.pop("config"),
         weights=_weights(saved),
         attention=arguments.get("attention", "windowed"),

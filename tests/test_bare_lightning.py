@@ -1,0 +1,160 @@
+"""The three classes with a bare Lightning Trainer: no command line, no run folder of ours."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from qa_lightning import AnswerEvaluation, QADataModule, QAModule, QuestionAnswerer
+from qa_lightning.errors import InputError
+from running import NETWORK, rows_of, small_tokenizer
+
+TRAIN, VALIDATION = rows_of(16), rows_of(6, first=100)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> QADataModule:
+    return QADataModule(
+        train=TRAIN,
+        validation=VALIDATION,
+        tokenizer=small_tokenizer(),
+        max_length=64,
+        doc_stride=16,
+        batch_size=8,
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+@pytest.fixture
+def model() -> QAModule:
+    return QAModule(config={**NETWORK, "vocab_size": 400}, learning_rate=1e-3)
+
+
+def trainer(folder: Path, *callbacks: Any, **settings: Any) -> Trainer:
+    values = {
+        "default_root_dir": str(folder),
+        "accelerator": "cpu",
+        "max_epochs": 2,
+        "callbacks": list(callbacks),
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+        "log_every_n_steps": 1,
+    }
+    return Trainer(**{**values, **settings})
+
+
+def test_a_module_in_memory_answers_as_its_checkpoint(
+    data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    evaluation = AnswerEvaluation(max_answer_length=5)
+    training = trainer(tmp_path, evaluation)
+    training.fit(model, datamodule=data)
+    rows = [(row["question"], row["context"]) for row in VALIDATION]
+    ours = QuestionAnswerer.from_module(model, data).answer_batch(rows)
+    training.save_checkpoint(tmp_path / "mine.ckpt")
+    theirs = QuestionAnswerer.from_checkpoint(tmp_path / "mine.ckpt").answer_batch(rows)
+    assert ours == theirs
+    assert evaluation.latest is not None
+    assert [one.text for one in ours] == [one.answer.text for one in evaluation.latest.answers]
+
+
+def test_a_module_that_trains_on_does_not_change_its_answerer(
+    data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    trainer(tmp_path, AnswerEvaluation(), max_epochs=1).fit(model, datamodule=data)
+    answerer = QuestionAnswerer.from_module(model, data)
+    before = answerer.answer(VALIDATION[0]["question"], VALIDATION[0]["context"])
+    assert model.training
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1.0)
+    assert answerer.answer(VALIDATION[0]["question"], VALIDATION[0]["context"]) == before
+
+
+def test_a_module_without_a_network_is_refused(data: QADataModule, model: QAModule) -> None:
+    with pytest.raises(InputError, match="configure_model"):
+        QuestionAnswerer.from_module(model, data)
+    model.configure_model()
+    assert QuestionAnswerer.from_module(model, data).answer("Quem?", "A Ana.").n_best
+
+
+@pytest.mark.parametrize("logger", [False, True])
+def test_the_folder_of_a_plain_trainer_is_a_checkpoint(
+    logger: bool, data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    settings = {} if logger else {"logger": False}
+    chosen = CSVLogger(str(tmp_path)) if logger else False
+    trainer(tmp_path, AnswerEvaluation(), **{**settings, "logger": chosen}).fit(
+        model, datamodule=data
+    )
+    answerer = QuestionAnswerer.from_checkpoint(tmp_path)
+    text = VALIDATION[0]["context"]
+    expected = QuestionAnswerer.from_module(model, data).answer("Quem?", text)
+    assert answerer.answer("Quem?", text) == expected
+
+
+def test_early_stopping_and_other_checkpoints(
+    data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    stop = EarlyStopping("val/f1", mode="max", patience=1, min_delta=200.0)
+    keep = ModelCheckpoint(monitor="val/f1", mode="max", auto_insert_metric_name=False)
+    training = trainer(tmp_path, AnswerEvaluation(), stop, keep, max_epochs=9)
+    training.fit(model, datamodule=data)
+    assert stop.stopped_epoch == 1
+    assert Path(keep.best_model_path).is_file()
+
+
+def test_stochastic_weight_averaging(data: QADataModule, model: QAModule, tmp_path: Path) -> None:
+    averaging = StochasticWeightAveraging(swa_lrs=1e-3, swa_epoch_start=1)
+    trainer(tmp_path, AnswerEvaluation(), averaging, max_epochs=3).fit(model, datamodule=data)
+    assert all(torch.isfinite(weight).all() for weight in model.parameters())
+
+
+def test_the_batch_size_finder(data: QADataModule, model: QAModule, tmp_path: Path) -> None:
+    finder = BatchSizeFinder(mode="binsearch", steps_per_trial=1, init_val=2, max_trials=2)
+    training = trainer(tmp_path, AnswerEvaluation(), finder, max_epochs=1)
+    training.fit(model, datamodule=data)
+    assert finder.optimal_batch_size is not None
+    assert data.hparams["batch_size"] == finder.optimal_batch_size
+    assert training.global_step == training.num_training_batches
+
+
+def test_fast_dev_run_and_overfitting(data: QADataModule, model: QAModule, tmp_path: Path) -> None:
+    trainer(tmp_path, AnswerEvaluation(), fast_dev_run=True).fit(model, datamodule=data)
+    training = trainer(tmp_path, AnswerEvaluation(), overfit_batches=1, max_epochs=3)
+    training.fit(model, datamodule=data)
+    assert training.global_step == 3
+
+
+def test_several_loggers(data: QADataModule, model: QAModule, tmp_path: Path) -> None:
+    loggers = [CSVLogger(str(tmp_path)), TensorBoardLogger(str(tmp_path), name="board")]
+    trainer(tmp_path, AnswerEvaluation(), LearningRateMonitor(), logger=loggers).fit(
+        model, datamodule=data
+    )
+    text = (Path(loggers[0].log_dir) / "metrics.csv").read_text(encoding="utf-8")
+    assert "val/f1" in text
+    assert list((tmp_path / "board").rglob("events*"))
+
+
+def test_load_from_checkpoint(data: QADataModule, model: QAModule, tmp_path: Path) -> None:
+    training = trainer(tmp_path, AnswerEvaluation(), max_epochs=1)
+    training.fit(model, datamodule=data)
+    training.save_checkpoint(tmp_path / "mine.ckpt")
+    again = QAModule.load_from_checkpoint(tmp_path / "mine.ckpt", weights_only=True)
+    weights = again.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+    rebuilt = QADataModule.load_from_checkpoint(tmp_path / "mine.ckpt", weights_only=True)
+    assert rebuilt.hparams["max_length"] == 64
+    with pytest.raises(InputError, match="in memory"):
+        rebuilt.prepare_data()
