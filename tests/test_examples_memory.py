@@ -75,6 +75,7 @@ SHAPES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
     "arrow": pa.Table.from_pylist,
     "pandas": pd.DataFrame,
     "pandas, flat": lambda rows: pd.DataFrame(flat(rows)),
+    "pandas, flat, floats": lambda rows: pd.DataFrame(flat(rows)).astype({"answer_start": float}),
     "pandas, odd index": lambda rows: pd.DataFrame(rows, index=[f"i{n}" for n in range(len(rows))]),
     "pandas with numpy": lambda rows: pd.DataFrame(with_numpy(rows)),
     "polars": pl.DataFrame,

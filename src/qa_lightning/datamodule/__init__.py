@@ -171,7 +171,7 @@ class QADataModule(LightningDataModule):
         super().__init__()
         self._tokenizer_object = tokenizer if not isinstance(tokenizer, str | None) else None
         if isinstance(self._tokenizer_object, PreTrainedTokenizerBase):
-            tokenizer = self._tokenizer_object.name_or_path
+            tokenizer = self._tokenizer_object.name_or_path or None
         given = {"train": train, "validation": validation, "test": test, "predict": predict}
         memory = memory_source(dataset, given, data_files=data_files)
         dataset = dataset if isinstance(dataset, str) else "demo"
