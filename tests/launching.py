@@ -56,3 +56,13 @@ def launch_several(commands: list[list[str]], *, world_size: int) -> None:
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output[-4000:]
+
+
+def launch_alone(*arguments: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user does on a machine with several devices."""
+    extra = ["--trainer.strategy", "ddp", "--trainer.devices", str(processes)]
+    return subprocess.run(
+        [sys.executable, "-m", "qa_lightning", *map(str, arguments), *extra],
+        env={**os.environ, "PYTHONPATH": PATH},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip

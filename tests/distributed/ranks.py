@@ -1,6 +1,9 @@
 """What runs inside the processes of the tests."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,32 @@ class Gradients(Callback):
             },
             path,
         )
+
+
+class Fail(Callback):
+    """Fail on one rank, when it begins a batch.
+
+    Args:
+        way: ``kill`` as the kernel does, ``raise`` as a bug does, or ``raise_alone``, while the
+            others are in no collective and will be in none for a long time.
+        rank: where.
+        batch: when.
+    """
+
+    def __init__(self, way: str, rank: int = 1, batch: int = 1) -> None:
+        self.way, self.rank, self.batch = way, rank, batch
+
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx != self.batch:
+            return
+        if trainer.global_rank != self.rank:
+            time.sleep(600 if self.way == "raise_alone" else 0)
+        elif self.way == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            raise ValueError("the disk is on fire")
 
 
 # Sizes of the batches of each rank: a loader of the user's own may leave a rank without windows.

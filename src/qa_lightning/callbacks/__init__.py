@@ -4,6 +4,7 @@ from qa_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
 from qa_lightning.callbacks.predictions import PredictionWriter
 from qa_lightning.callbacks.preview import AnswerPreview
+from qa_lightning.callbacks.rank_watch import RankWatch
 from qa_lightning.callbacks.run_folder import RunFolder
 from qa_lightning.callbacks.stopping import GracefulStop
 from qa_lightning.callbacks.terminal import TerminalProgress
@@ -17,6 +18,7 @@ __all__ = [
     "GracefulStop",
     "LastCheckpoint",
     "PredictionWriter",
+    "RankWatch",
     "RunFolder",
     "RunTracking",
     "TerminalProgress",

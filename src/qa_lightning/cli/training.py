@@ -26,6 +26,7 @@ from qa_lightning.callbacks import (
     GracefulStop,
     LastCheckpoint,
     PredictionWriter,
+    RankWatch,
     RunFolder,
     RunTracking,
     TerminalProgress,
@@ -117,7 +118,14 @@ class QALightningCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the callbacks of every run; checkpoints only where they are wanted."""
         config = self.config_init[self.subcommand]
-        extra = [config["evaluation"], Throughput(), self._tracking(), *self._terminal()]
+        self.ranks = RankWatch()
+        extra = [
+            self.ranks,
+            config["evaluation"],
+            Throughput(),
+            self._tracking(),
+            *self._terminal(),
+        ]
         if self.subcommand == "predict":
             extra.append(config["prediction"])
         if self.subcommand == "fit":
@@ -129,6 +137,7 @@ class QALightningCLI(LightningCLI):
             trainer = self._instantiate_trainer({**config["trainer"], **kwargs}, extra)
         except (TypeError, ValueError) as error:  # Lightning's own for values out of range
             raise InputError(f"Expected `trainer:` to hold what can work; got: {error}") from error
+        self.ranks.attach(trainer)
         trainer.loggers = steady_loggers(
             trainer.loggers,
             folder=Path(trainer.default_root_dir),
@@ -143,6 +152,9 @@ class QALightningCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
             failed = False
+        except Exception as error:
+            self.ranks.conclude(error)
+            raise
         finally:
             close_loggers(self.trainer.loggers, failed=failed)
 

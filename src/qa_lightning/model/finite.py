@@ -25,10 +25,15 @@ Names = Callable[[Sequence[int]], list[str]]
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """Hold the loss of one batch of a step, and which windows it is of; both on the device."""
+    """Hold the loss of one batch of a step, and which windows it is of; both on the device.
+
+    Attributes:
+        loss: a scalar.
+        feature_index_b: numbers of the windows; None where the batch does not say.
+    """
 
     loss: Tensor
-    feature_index_b: Tensor
+    feature_index_b: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class StepGuard:
     def watch(self, loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a batch's loss; one that is not finite has a gradient of NaN throughout."""
         seen = loss.detach()
-        self._batches.append(BatchLoss(seen, batch["feature_index"]))
+        self._batches.append(BatchLoss(seen, batch.get("feature_index")))
         return loss * torch.where(seen.isfinite(), 1.0, math.nan)
 
     def judge(
@@ -217,7 +222,7 @@ def _on_any_process(flag: Tensor) -> Tensor:
 
 def _told(batches: Sequence[BatchLoss], names: Names) -> str:
     """Return which examples a step that was held back was made of; the same on all processes."""
-    found = [_Found(each.loss.item(), names(each.feature_index_b.tolist())) for each in batches]
+    found = [_Found(each.loss.item(), _names(each.feature_index_b, names)) for each in batches]
     ranks: list[list[_Found]] = [found]
     if _is_distributed():
         ranks = [[] for _ in range(distributed.get_world_size())]
@@ -227,6 +232,10 @@ def _told(batches: Sequence[BatchLoss], names: Names) -> str:
         return "the loss is " + "; ".join(parts)
     everything = [name for found in ranks for each in found for name in each.names]
     return f"the loss is finite and the gradient is not, of examples {_listed(everything)}"
+
+
+def _names(feature_index_b: Tensor | None, names: Names) -> list[str]:
+    return ["(unknown)"] if feature_index_b is None else names(feature_index_b.tolist())
 
 
 @dataclass(frozen=True)

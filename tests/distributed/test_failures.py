@@ -1,0 +1,100 @@
+"""What happens to one process ends the run on all of them, with one message."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launching import launch_alone
+from running import rows_of, write_rows, write_yaml
+
+pytestmark = [pytest.mark.two_process]
+
+Settings = dict[str, dict[str, Any]]
+
+
+def failing(settings: Settings, folder: Path, callback: str, **arguments: Any) -> Path:
+    settings["data"]["batch_size"] = 2
+    settings["trainer"]["callbacks"] = [{"class_path": callback, "init_args": arguments}]
+    return write_yaml(folder / "failing.yaml", settings)
+
+
+def the_message(result: Any) -> str:
+    """Return the only message of a run that ended as it should."""
+    output = result.stdout + result.stderr
+    messages = re.findall(r"^error: .*$", output, flags=re.MULTILINE)
+    assert len(messages) == 1, output[-6000:]
+    assert "Connection closed" not in output, output[-6000:]
+    assert "gloo/transport" not in output, output[-6000:]
+    return messages[0]
+
+
+def test_a_rank_that_is_killed_ends_the_others(small_settings: Settings, tmp_path: Path) -> None:
+    config = failing(small_settings, tmp_path, "ranks.Fail", way="kill")
+    result = launch_alone("fit", "--config", config)
+    assert result.returncode != 0
+    message = the_message(result)
+    assert "rank 1 of 2: its process was killed by SIGKILL" in message
+    assert "--ckpt_path last" in message
+    assert "Traceback" not in result.stderr
+
+
+def test_a_rank_that_raises_ends_the_others(small_settings: Settings, tmp_path: Path) -> None:
+    config = failing(small_settings, tmp_path, "ranks.Fail", way="raise")
+    result = launch_alone("fit", "--config", config)
+    assert result.returncode == 1
+    assert "rank 1 of 2: ValueError: the disk is on fire" in the_message(result)
+    # The bug's own traceback, and no other.
+    assert result.stderr.count("Traceback") == 1
+    assert "ranks.py" in result.stderr
+
+
+def test_a_mistake_that_all_ranks_meet_is_told_once(
+    small_settings: Settings, tmp_path: Path
+) -> None:
+    config = failing(small_settings, tmp_path, "spoiling.Spoil", batches=[2], rank=1)
+    result = launch_alone("fit", "--config", config)
+    assert result.returncode == 2, result.stderr
+    message = the_message(result)
+    assert re.search(r"rank \d of 2: .*step 3 was not applied.* nan on rank 1 for exampl", message)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_mistake_that_the_first_rank_meets_alone_is_told_once(
+    small_settings: Settings, tmp_path: Path
+) -> None:
+    """Data is prepared by one process, while the others wait."""
+    rows = rows_of(4)
+    rows[2]["answers"] = {"text": ["Nenhures"], "answer_start": [0]}
+    small_settings["data"]["data_files"]["train"] = str(write_rows(tmp_path / "t.json", rows))
+    small_settings["data"]["alignment"] = "strict"
+    config = write_yaml(tmp_path / "strict.yaml", small_settings)
+    result = launch_alone("fit", "--config", config)
+    assert result.returncode == 2, result.stderr
+    message = the_message(result)
+    assert "rank 0 of 2: " in message
+    assert "q2" in message
+
+
+@pytest.mark.slow
+def test_the_first_rank_is_killed(small_settings: Settings, tmp_path: Path) -> None:
+    config = failing(small_settings, tmp_path, "ranks.Fail", way="kill", rank=0)
+    result = launch_alone("fit", "--config", config, processes=3)
+    assert result.returncode == -9
+    assert "rank 0 of 3: it ended without a word" in the_message(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_would_not_notice_is_ended_too(
+    rank: int, small_settings: Settings, tmp_path: Path
+) -> None:
+    """As with NCCL, whose collectives wait for a process that is gone."""
+    config = failing(small_settings, tmp_path, "ranks.Fail", way="raise_alone", rank=rank)
+    begin = time.monotonic()
+    result = launch_alone("fit", "--config", config)
+    assert time.monotonic() - begin < 120  # the start is in it
+    assert result.returncode != 0
+    assert f"rank {rank} of 2: ValueError: the disk is on fire" in the_message(result)
