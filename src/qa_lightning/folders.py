@@ -1,15 +1,20 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, and are written by one run at a time."""
 
+import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
 
 from qa_lightning.errors import InputError
+
+LOCK = ".lock"
 
 
 def folder_problems(folder: Path, option: str) -> Iterator[str]:
@@ -73,3 +78,45 @@ def whole_folder(folder: Path, option: str) -> Iterator[Path]:
             f"Expected `{option}` to be a folder that can be written; {folder} cannot: "
             f"{error.strerror or error}. Name another."
         ) from error
+
+
+@contextmanager
+def locked_folder(folder: Path, option: str) -> Iterator[None]:
+    """Hold a folder for one process; the system lets go of it however the process ends.
+
+    Args:
+        folder: is made if it does not exist.
+        option: its name for the user.
+
+    Raises:
+        InputError: another process holds it, or it cannot be written.
+    """
+    lock = FileLock(folder / LOCK, blocking=False)
+    holder = Path(lock.lock_file)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"Expected no other run in {folder}; {_text_of(holder) or 'another process'} is "
+            f"writing there. Wait until it has ended, or name another folder by `{option}`."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"Expected `{option}` to be a folder that can be written; {folder} cannot: "
+            f"{error.strerror or error}. Name another."
+        ) from error
+    try:
+        with suppress(OSError):  # it is only for the message
+            holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):  # while it is held: who waits for it sees that it is gone
+            holder.unlink()
+        lock.release()
+
+
+def _text_of(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text(encoding="utf-8", errors="replace")[:100]
+    return ""

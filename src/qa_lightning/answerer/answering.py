@@ -15,7 +15,6 @@ from qa_lightning.answerer.loading import Reader, load_reader, reader_from_check
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.running import WindowRunner
-from qa_lightning.backbones import longest_window
 from qa_lightning.candidates import MAX_N_BEST
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, shown, whole
@@ -49,12 +48,6 @@ class QuestionAnswerer:
         tokens_per_batch: int = TOKENS_PER_BATCH,
     ) -> None:
         check(RULES, {"tokens_per_batch": tokens_per_batch}, prefix="")
-        longest = longest_window(reader.network)
-        if longest is not None and reader.windows.max_length > longest:
-            raise InputError(
-                f"Expected windows of at most {longest} tokens, the network's positions; got "
-                f"`max_length` {reader.windows.max_length}."
-            )
         self.reader = reader
         self.device = _usable_device(device or best_device())
         self._tokens_per_batch = tokens_per_batch

@@ -24,7 +24,7 @@ from qa_lightning.answerer.checkpoints import (
 from qa_lightning.answerer.stored import default_windows, stored_settings
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.attention import use_windowed_attention
-from qa_lightning.backbones import build_network, network_config
+from qa_lightning.backbones import build_network, longest_window, network_config
 from qa_lightning.batches import GlobalAttention
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES
 from qa_lightning.errors import InputError
@@ -112,6 +112,19 @@ class Reader:
     language: str | None
     origin: str
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        longest, windows = longest_window(self.network), self.windows
+        if longest is not None and windows.max_length > longest:
+            raise InputError(
+                f"Expected windows of at most {longest} tokens, the network's positions; got "
+                f"`max_length` {windows.max_length}."
+            )
+        if windows.doc_stride >= windows.max_length:
+            raise InputError(
+                f"Expected `doc_stride`, the overlap of windows, below their `max_length` "
+                f"({windows.max_length}); got {windows.doc_stride}."
+            )
 
     @property
     def is_longformer(self) -> bool:

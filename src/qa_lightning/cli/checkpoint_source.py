@@ -4,15 +4,20 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import datasets
 from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
+from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.errors import InputError
-from qa_lightning.saved import SavedRun, local_file, write_tokenizer_files
+from qa_lightning.folders import locked_folder
+from qa_lightning.saved import LAST, SavedRun, local_file, newest_whole, write_tokenizer_files
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,7 @@ WINDOW_KEYS = (
     "global_attention",
     "language",
 )
+TRAINING_STATES = ("optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
 SEARCH_KEYS = ("n_best", "max_answer_length", "window_scoring", "search")
 """What of a checkpoint's other states configures a command: never a folder to write into."""
 
@@ -36,7 +42,8 @@ def checkpoint_path(config: Namespace, command: str) -> str | None:
     """Return the file that ``--ckpt_path`` means; ``best`` and ``last`` are of the run's folder.
 
     Raises:
-        InputError: the file does not exist; in ``fit`` a missing ``last`` means a fresh start.
+        InputError: the file does not exist; in ``fit`` a missing ``last`` means a fresh start, and
+            for a damaged one the newest whole checkpoint beside it stands in.
     """
     given: str | None = config.get("ckpt_path")
     if given is None and command == "fit" and int(os.environ.get("SLURM_RESTART_COUNT", "0")):
@@ -44,7 +51,12 @@ def checkpoint_path(config: Namespace, command: str) -> str | None:
     if given is None:
         return None
     folder = checkpoint_folder(config)
-    path = folder / f"{given}.ckpt" if given in ("best", "last") else local_file(given)
+    if given == "last":
+        quiet = bool(getattr(rank_zero_only, "rank", 0))
+        found = newest_whole(folder, resumable=command == "fit", quiet=quiet)
+        path = found or folder / LAST
+    else:
+        path = folder / "best.ckpt" if given == "best" else local_file(given)
     if path.exists():
         return str(path)
     if given == "last" and command == "fit":
@@ -63,6 +75,18 @@ def checkpoint_folder(config: Namespace) -> Path:
     return Path(configured).expanduser() if configured else Path(root) / "checkpoints"
 
 
+@contextmanager
+def held_folders(trainer: Trainer, config: Namespace, command: str) -> Iterator[None]:
+    """Hold the folders that `fit` writes into; another one would move its checkpoints away."""
+    root, checkpoints = Path(trainer.default_root_dir), checkpoint_folder(config)
+    with ExitStack() as held:
+        if command == "fit" and trainer.is_global_zero and not is_dry(trainer):
+            held.enter_context(locked_folder(root, "trainer.default_root_dir"))
+            if root not in checkpoints.parents:
+                held.enter_context(locked_folder(checkpoints, "checkpoint.dirpath"))
+        yield
+
+
 def _found_in(folder: Path, command: str) -> str:
     found = sorted(path.name for path in folder.glob("*.ckpt"))
     if found:
@@ -71,6 +95,22 @@ def _found_in(folder: Path, command: str) -> str:
         f"{folder} holds no checkpoint: run `lightning fit` first, or name the run's folder by "
         f"`--trainer.default_root_dir` as it was in `fit`."
     )
+
+
+def check_resumable(saved: SavedRun) -> None:
+    """Refuse a checkpoint that training cannot go on from; Lightning would start anew in silence.
+
+    Raises:
+        InputError: parts of the training's state are missing.
+    """
+    missing = [key for key in TRAINING_STATES if key not in saved.values]
+    if missing:
+        raise InputError(
+            f"Expected a checkpoint that training can go on from at {saved.path}; it holds no "
+            f"{', no '.join(missing)}, as one by `checkpoint.save_weights_only`. Name another, or "
+            "train its weights anew: `qa-lightning export` it, and name the folder in "
+            "`model.model_name_or_path`."
+        )
 
 
 def merge_checkpoint(config: Namespace, explicit: Namespace, saved: SavedRun) -> None:

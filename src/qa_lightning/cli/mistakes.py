@@ -2,7 +2,9 @@
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 import yaml
 
 from qa_lightning.errors import InputError
+from qa_lightning.saved import reason
 
+_RESTORING = "lightning.pytorch.trainer.connectors.checkpoint_connector"
 _UNKNOWN_KEY = re.compile(r"(?:does not accept option '|unrecognized arguments: --)([\w.]+)")
 
 
@@ -82,9 +86,36 @@ def _holds(settings: Any, parts: Sequence[str]) -> bool:
 
 def is_lightnings_own(error: Exception) -> bool:
     """Say whether Lightning itself raised an error, as it does for settings that cannot work."""
-    trace = error.__traceback__
-    module = ""
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        trace = trace.tb_next
+    *_, (module, _) = [("", ""), *_calls(error)]
     return module.startswith("lightning.")
+
+
+@contextmanager
+def told(checkpoint: str | None) -> Iterator[None]:
+    """Tell an error that comes of a checkpoint's states as such.
+
+    Raises:
+        InputError: in place of whatever was raised while they were put back.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, InputError) or not _is_of_checkpoint(error):
+            raise
+        raise InputError(
+            f"Expected a checkpoint that this command can go on from at {checkpoint}; its states "
+            f"do not fit: {type(error).__name__}: {reason(error)}. Name another."
+        ) from error
+
+
+def _is_of_checkpoint(error: Exception) -> bool:
+    return any(
+        module == _RESTORING and name.startswith(("restore", "_restore", "resume_start"))
+        for module, name in _calls(error)
+    )
+
+
+def _calls(error: Exception) -> Iterator[tuple[str, str]]:
+    """Yield module and function of each call that an error came through, the outermost first."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        yield frame.f_globals.get("__name__", ""), frame.f_code.co_name

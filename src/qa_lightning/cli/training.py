@@ -33,9 +33,14 @@ from qa_lightning.callbacks import (
     Throughput,
 )
 from qa_lightning.callbacks.terminal import is_quiet
-from qa_lightning.cli.checkpoint_source import checkpoint_path, merge_checkpoint
+from qa_lightning.cli.checkpoint_source import (
+    check_resumable,
+    checkpoint_path,
+    held_folders,
+    merge_checkpoint,
+)
 from qa_lightning.cli.filling import fill_and_check
-from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own
+from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own, told
 from qa_lightning.datamodule import IN_MEMORY, QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.model import QAModule
@@ -93,7 +98,10 @@ class QALightningCLI(LightningCLI):
         config = self.config[command]
         config.ckpt_path = checkpoint_path(config, command)
         if config.ckpt_path is not None:
-            merge_checkpoint(config, self.explicit, read_run(config.ckpt_path))
+            saved = read_run(config.ckpt_path)
+            if command == "fit":
+                check_resumable(saved)
+            merge_checkpoint(config, self.explicit, saved)
             self._check_merged(config)
 
     def _check_merged(self, config: Namespace) -> None:
@@ -146,11 +154,18 @@ class QALightningCLI(LightningCLI):
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Run the command, and end the loggers' runs with it."""
+        """Run the command, and end the loggers' runs with it.
+
+        Raises:
+            InputError: another `fit` is writing into the run's folder, or the checkpoint does not
+                fit.
+        """
         failed = True
         atexit.register(_leave_process_group)
         try:
-            super()._run_subcommand(subcommand)
+            config = self.config[subcommand]
+            with held_folders(self.trainer, config, subcommand), told(config.ckpt_path):
+                super()._run_subcommand(subcommand)
             failed = False
         except Exception as error:
             self.ranks.conclude(error)

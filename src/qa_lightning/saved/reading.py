@@ -1,5 +1,6 @@
 """A checkpoint's file → plain values and tensors; nothing in it is run, whoever wrote it."""
 
+import os
 import zipfile
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 
 from qa_lightning.errors import InputError
 from qa_lightning.saved.reasons import reason
+
+_NAME_BYTES = 255
 
 _SHAPES: dict[str, type] = {
     "callbacks": dict,
@@ -68,12 +71,19 @@ def local_file(name: str | PathLike[str]) -> Path:
     """Return the file of this machine that a name means.
 
     Raises:
-        InputError: an address of another machine. Lightning would read it by other rules.
+        InputError: it can be no file's, or is an address of another machine, which Lightning would
+            read by other rules.
 
     >>> local_file("file:///runs/best.ckpt")
     PosixPath('/runs/best.ckpt')
     """
+    if not isinstance(name, str | PathLike):
+        raise InputError(f"Expected the path of a file or a folder; got {name!r:.80}.")
     text = str(name)
+    if "\0" in text or any(len(os.fsencode(part)) > _NAME_BYTES for part in Path(text).parts):
+        raise InputError(
+            f"Expected the path of a file or a folder; no file is called {text!r:.80}."
+        )
     scheme, address, _ = text.partition("://")
     if not address:
         return Path(text).expanduser()

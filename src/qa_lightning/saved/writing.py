@@ -83,13 +83,16 @@ class _CheckedFile:
 def _keep(path: Path, previous: Path) -> None:
     """Give a file a second name; where a file can have only one, its new one."""
     link = previous.with_name(f".{previous.name}.part")
+    link.unlink(missing_ok=True)
     try:
-        link.unlink(missing_ok=True)
         os.link(path, link)
     except OSError:  # not every file system has links
         path.replace(previous)
-    else:
+        return
+    try:
         link.replace(previous)
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def _synchronize(folder: Path) -> None:
