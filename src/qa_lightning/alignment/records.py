@@ -1,6 +1,6 @@
 """The records of alignment: one answer's span, and the account of a whole data set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, Final, NamedTuple, Self
@@ -50,6 +50,9 @@ class AlignmentAudit:
         inside_words: answers that were left inside larger words.
         without_span: examples with answers but without a trusted span.
         dropped: examples left out because of that.
+        unheld: examples with trusted spans none of which lies wholly in one window; None where
+            there was no tokenizer to make windows.
+        unheld_ids: the first of their ids.
         ceilings: the best official scores (0 to 100) that any extractive model can reach, by
             name: ``exact_match`` and ``f1``, and with a suffix under stated limits.
     """
@@ -66,6 +69,8 @@ class AlignmentAudit:
     inside_words: int
     without_span: int
     dropped: int
+    unheld: int | None = None
+    unheld_ids: Sequence[str] = ()
     ceilings: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from qa_lightning.datamodule.preparation import (
     SourceSettings,
     SplitRole,
     prepare_split,
+    unheld_message,
 )
 from qa_lightning.datamodule.settings import data_problems
 from qa_lightning.datamodule.tokenizers import (
@@ -233,6 +234,9 @@ class QADataModule(LightningDataModule):
         for name in STAGE_SPLITS[stage]:
             if name not in self._splits:
                 self._splits[name] = self._prepare(name)
+                told = unheld_message(f"{name}_split", self._splits[name], self._windows())
+                if told is not None:
+                    rank_zero_warn(told)
 
     def _prepare(self, name: str) -> PreparedSplit:
         settings = self.hparams

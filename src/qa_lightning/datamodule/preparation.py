@@ -11,7 +11,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,17 @@ from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
 from qa_lightning.examples import MemorySource, load_examples, source_fingerprint
-from qa_lightning.features import WindowSettings, build_features, features_fingerprint
+from qa_lightning.features import (
+    WindowSettings,
+    build_features,
+    features_fingerprint,
+    unheld_examples,
+)
 
 log = logging.getLogger(__name__)
 
-PREPARATION_VERSION = 2
+PREPARATION_VERSION = 3
+_NAMED_IDS = 5
 
 Source = str | Sequence[str] | Mapping[str, str | Sequence[str]] | MemorySource
 
@@ -155,6 +161,9 @@ def _build(
     if role.labels:  # questions to predict may be millions: they are cut while they are answered
         features = build_features(examples, tokenizer, windows, labels=True, training=role.training)
         _save(features, folder / "features")
+        rows = unheld_examples(features, examples)
+        ids = [examples[row]["id"] for row in rows[:_NAMED_IDS]]
+        audit = replace(audit, unheld=len(rows), unheld_ids=ids) if audit else None
     if audit is not None:
         (folder / "audit.json").write_text(json.dumps(audit.to_dict()), encoding="utf-8")
 
@@ -181,6 +190,28 @@ def _aligned(
         spans, feature = repaired["spans"][:], repaired.features["spans"]
         aligned = aligned.add_column("repaired_spans", spans, feature=feature)
     return aligned, audit
+
+
+def unheld_message(name: str, prepared: PreparedSplit, windows: WindowSettings) -> str | None:
+    """Return a sentence on the questions whose answer no window holds, if there are such.
+
+    Args:
+        name: key of the split, such as ``train_split``.
+        prepared: the split.
+        windows: what its windows were made by.
+    """
+    audit = prepared.audit
+    if audit is None or not audit.unheld:
+        return None
+    asked = len(prepared.examples)
+    named = ", ".join(audit.unheld_ids)
+    more = ", …" if audit.unheld > len(audit.unheld_ids) else ""
+    return (
+        f"`data.{name}`: no window of {windows.max_length} tokens that overlaps the next by "
+        f"{windows.doc_stride} holds the whole answer of {audit.unheld:,} of {asked:,} questions "
+        f"({named}{more}). Windows that would be taught that there is none are left out of the "
+        "loss. Raise `data.doc_stride` to the longest answer's tokens, or `data.max_length`."
+    )
 
 
 def _save(dataset: datasets.Dataset, folder: Path) -> None:

@@ -7,10 +7,12 @@ the two with numpy, and equal the tokenizer's own pair encoding with truncation,
 The steps, one module each: ``settings`` (what decides the windows, and their cache key),
 ``layout`` (where a pair's special tokens stand), ``tokens`` (texts → flat tokens), ``windows``
 (tokens → plan of windows → rows), ``labels`` (answer spans → gold tokens), ``storage`` (Arrow
-files), ``building`` (the order of these), ``reading`` (rows as numpy views).
+files), ``building`` (the order of these), ``reading`` (rows as numpy views), ``holding`` (what
+windows hold, without making them).
 """
 
 from qa_lightning.features.building import build_features
+from qa_lightning.features.holding import ContextWindows, context_windows, unheld_examples
 from qa_lightning.features.labels import IGNORED
 from qa_lightning.features.reading import WindowTable
 from qa_lightning.features.settings import (
@@ -24,8 +26,11 @@ __all__ = [
     "FEATURES_VERSION",
     "IGNORED",
     "WINDOW_RULES",
+    "ContextWindows",
     "WindowSettings",
     "WindowTable",
     "build_features",
+    "context_windows",
     "features_fingerprint",
+    "unheld_examples",
 ]

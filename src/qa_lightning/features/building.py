@@ -51,8 +51,8 @@ def build_features(
         tokenizer: a fast tokenizer.
         settings: length, overlap, separators, sampling.
         labels: write the label columns, if there are ``spans``.
-        training: leave out windows without the answer as ``settings.negative_windows`` says;
-            otherwise every window is kept.
+        training: leave out windows without a label, and of those without the answer as many as
+            ``settings.negative_windows`` says; otherwise every window is kept.
         cache_file: read the windows from this file if it is there, else write it. Its name has to
             hold the key (``features_fingerprint``): nothing else is compared.
 
@@ -90,20 +90,11 @@ def _prepare(
     *,
     training: bool,
 ) -> Iterable[pa.RecordBatch]:
-    layout = layout_of(tokenizer, settings.separators)
-    questions = tokenize_distinct(
-        ([text.lstrip() for text in texts] for texts in _texts(examples, "question")),
-        tokenizer,
-        with_offsets=False,
-    )
-    contexts = tokenize_distinct(_texts(examples, "context"), tokenizer, with_offsets=True)
-    _check_questions(examples, questions, settings, layout)
-    plan = plan_windows(
-        questions, contexts, settings, layout, from_the_end=tokenizer.truncation_side == "left"
-    )
+    layout, questions, contexts, plan = plan_examples(examples, tokenizer, settings)
+    _tell_cut_questions(examples, questions, settings)
     with_labels = "spans" in examples.column_names
     found = _label(plan, examples, contexts, settings, layout) if with_labels else None
-    if found is not None and training and settings.negative_windows < 1.0:
+    if found is not None and training:
         plan = plan.take(_kept_windows(plan, found, place_parts(plan, layout), settings))
         found = _label(plan, examples, contexts, settings, layout)
     _log_sizes(plan, examples, contexts)
@@ -112,21 +103,41 @@ def _prepare(
     return storage.window_batches(plan, place_parts(plan, layout), found, assembler)
 
 
+def plan_examples(
+    examples: pa.Table, tokenizer: PreTrainedTokenizerBase, settings: WindowSettings
+) -> tuple[PairLayout, TokenTable, TokenTable, WindowPlan]:
+    """Return special tokens, questions' and contexts' tokens, and where windows lie in them.
+
+    Raises:
+        InputError: no room for the longest question, or another tokenizer is needed.
+    """
+    layout = layout_of(tokenizer, settings.separators)
+    questions = tokenize_distinct(
+        ([text.lstrip() for text in texts] for texts in _texts(examples, "question")),
+        tokenizer,
+        with_offsets=False,
+    )
+    contexts = tokenize_distinct(_texts(examples, "context"), tokenizer, with_offsets=True)
+    length_r = np.minimum(questions.length_r, settings.max_question_length)
+    check_room(length_r, examples.column("id").to_pylist(), settings, layout)
+    from_the_end = tokenizer.truncation_side == "left"
+    plan = plan_windows(questions, contexts, settings, layout, from_the_end=from_the_end)
+    return layout, questions, contexts, plan
+
+
 def _texts(examples: pa.Table, column: str) -> Iterator[list[str]]:
     for batch in examples.select([column]).to_batches(max_chunksize=_ROWS_A_PORTION):
         yield batch.column(0).to_pylist()
 
 
-def _check_questions(
-    examples: pa.Table, questions: TokenTable, settings: WindowSettings, layout: PairLayout
+def _tell_cut_questions(
+    examples: pa.Table, questions: TokenTable, settings: WindowSettings
 ) -> None:
-    """Tell of questions that are cut, and refuse settings without room for the rest."""
     limit = settings.max_question_length
     length_r = questions.length_r
-    ids: list[str] = examples.column("id").to_pylist()
-    check_room(np.minimum(length_r, limit), ids, settings, layout)
     cut = int((length_r > limit).sum())
     if cut:
+        ids: list[str] = examples.column("id").to_pylist()
         logger.warning(
             "%d of %d questions have more than %d tokens and are cut (the longest has %d, example "
             "%r). Raise `data.max_question_length` to keep them whole.",
@@ -169,11 +180,14 @@ def _kept_windows(
     if settings.all_gold_spans:
         with_answer_w |= labels.gold_count_w > 0
     kept_w: NDArray[np.bool_] = with_answer_w | (drawn_w < settings.negative_windows)
+    kept_w &= (labels.start_token_w != IGNORED) | (labels.gold_count_w > 0)
     if len(plan) and not kept_w.any():
         raise InputError(
             "Expected at least one training window with an answer, since "
             f"`data.negative_windows` is {settings.negative_windows}. None of the {len(plan)} "
-            "windows has one. Raise `data.negative_windows`, or see `qa-lightning audit`."
+            "windows has one. Raise `data.negative_windows`, or see `qa-lightning audit`; longer "
+            "windows (`data.max_length`) or a longer overlap (`data.doc_stride`) hold longer "
+            "answers."
         )
     return kept_w
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import SEEDS, Rule, check, flag, number, one_of, whole
 
-FEATURES_VERSION = 3  # raise it whenever the same input would give other windows
+FEATURES_VERSION = 4  # raise it whenever the same input would give other windows
 
 Separators = Literal["auto", 2, 3]
 

@@ -38,6 +38,11 @@ class TokenTable:
         return self.bounds_t[self.text_r]
 
     @property
+    def end_r(self) -> NDArray[np.int64]:
+        """Return where each row's tokens end in the flat arrays."""
+        return self.bounds_t[self.text_r + 1]
+
+    @property
     def length_r(self) -> NDArray[np.int64]:
         """Return each row's number of tokens."""
         return np.diff(self.bounds_t)[self.text_r]

