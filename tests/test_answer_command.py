@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from answerer_support import write_checkpoint
+from documents_support import write_pdf
 from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.cli import answer as command
 from qa_lightning.errors import InputError
@@ -159,7 +160,7 @@ def test_a_document_of_hundreds_of_pages(ask: Any, realdata: Path, tmp_path: Pat
         ((), "`--context` and `--document`; got neither"),
         (("--context", "a", "--document", "b"), "got both"),
         (("--context", "a"), "`--question`"),
-        (("--document", "absent.txt", "--question", "a?"), "No such file"),
+        (("--document", "absent.txt", "--question", "a?"), "absent.txt; found nothing"),
         (("--document", "-", "--interactive"), "Name a file"),
         (("--context", "a", "--question", " "), "got an empty one"),
         (("--context", "a", "--question", "b?", "--device", "gpu"), "`device`"),
@@ -170,11 +171,27 @@ def test_mistakes_are_told(ask: Any, arguments: tuple[str, ...], message: str) -
         ask(*arguments)
 
 
-def test_a_file_that_is_no_text_is_refused(ask: Any, tmp_path: Path) -> None:
+def test_a_file_that_is_no_document_is_refused(ask: Any, tmp_path: Path) -> None:
     path = tmp_path / "scan.pdf"
     path.write_bytes(b"%PDF-1.7\n\xff\xfe\x00")
-    with pytest.raises(InputError, match="byte 9 is 0xff"):
+    with pytest.raises(InputError, match=r"a PDF in .*scan\.pdf; it is damaged"):
         ask("--question", "a?", "--document", path)
+
+
+def test_an_answer_from_a_pdf_has_its_page_and_its_place_on_it(ask: Any, tmp_path: Path) -> None:
+    first, second = ("A ponte é do rio Ave.", "Helena nasceu em 1901, na cidade do Porto.")
+    path = write_pdf(tmp_path / "x.pdf", [[first], [second]])
+    text = f"{first}\n\n{second}"
+    asked = ("--question", "Quando nasceu Helena?", "--document", path, "--n_best", "9")
+    found = json.loads(ask(*asked, "--json"))["n_best"]
+    for one in found:
+        pages = [1] * (one["start_char"] < len(first)) + [2] * (one["end_char"] > len(first) + 2)
+        assert one["pages"] == pages
+        assert one["text"] == text[one["start_char"] : one["end_char"]]
+        assert [place["page"] for place in one["rectangles"]] == pages
+    place = found[0]["place"]
+    assert place.startswith("page")
+    assert f"{path}, {place}, characters" in ask(*asked)
 
 
 def test_importing_the_command_is_light() -> None:

@@ -1,9 +1,10 @@
 """``qa-lightning answer``: ask documents questions, and see where the answers stand."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import jsonargparse
@@ -12,6 +13,9 @@ from qa_lightning.errors import InputError
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
+    from qa_lightning.documents import Document
+
+log = logging.getLogger(__name__)
 
 _STANDARD_INPUT = "-"
 
@@ -35,7 +39,8 @@ def build_parser() -> jsonargparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="UTF-8 text files, - for standard input; of several, the best answer over all",
+        help="text, Markdown, HTML, DOCX or PDF files, - for text on standard input; of several,"
+        " the best answer over all",
     )
     parser.add_argument("--n_best", type=int, default=1, help="answers to each question")
     parser.add_argument("--json", action="store_true", help="write a line of JSON a question")
@@ -53,19 +58,18 @@ def run(cfg: jsonargparse.Namespace) -> None:
     Raises:
         InputError: a document cannot be read, or nothing was asked.
     """
-    texts = _documents(cfg)
+    sources = _documents(cfg)
     if not cfg.question and not cfg.interactive:
         raise InputError("Expected `--question` (or `--interactive`); got none.")
     answerer = _load(cfg)
-    names = list(texts)
-    documents = [answerer.read(text) for text in texts.values()]
+    documents = [answerer.read(source.text) for source in sources]
     show = _show_json if cfg.json else _show
     for question in _questions(cfg):
         if len(documents) == 1:
             answers = answerer.answer(question, documents[0], cfg.n_best)
         else:
             answers = answerer.answer_documents(question, documents, cfg.n_best)
-        show(answers, names, list(texts.values()))
+        show(answers, sources)
 
 
 def _load(cfg: jsonargparse.Namespace) -> "QuestionAnswerer":
@@ -90,48 +94,57 @@ def _questions(cfg: jsonargparse.Namespace) -> Iterator[str]:
             yield question
 
 
-def _documents(cfg: jsonargparse.Namespace) -> dict[str, str]:
-    """Return the documents, by name."""
+def _documents(cfg: jsonargparse.Namespace) -> "list[Document]":
+    """Return the documents, named as they were given."""
+    from qa_lightning.documents import text_document
+
     if (cfg.context is None) == (not cfg.document):
         found = "neither" if cfg.context is None else "both"
         raise InputError(f"Expected one of `--context` and `--document`; got {found}.")
     if cfg.context is not None:
-        return {"context": cfg.context}
+        return [text_document(cfg.context, "context")]
     if cfg.interactive and _STANDARD_INPUT in cfg.document:
         raise InputError(
             "Expected questions on standard input (`--interactive`), so that a document cannot "
             "come from there; got `--document -`. Name a file."
         )
-    return {name: _read(name) for name in dict.fromkeys(cfg.document)}  # input is there once
+    return [_read(name) for name in dict.fromkeys(cfg.document)]  # input is there once
 
 
-def _read(name: str) -> str:
-    """Return a document as it is: line ends too are characters that places count."""
+def _read(name: str) -> "Document":
+    from qa_lightning.documents import read_document, text_document
+
+    if name != _STANDARD_INPUT:
+        document = replace(read_document(name), name=name)
+        for note in document.notes:
+            log.warning("%s: %s", name, note)
+        return document
     try:
-        if name == _STANDARD_INPUT:
-            return sys.stdin.buffer.read().decode("utf-8-sig")
-        return Path(name).read_bytes().decode("utf-8-sig")
+        return text_document(sys.stdin.buffer.read().decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:
         raise InputError(
-            f"Expected a document of UTF-8 text; {name} is none (byte {error.start} is "
-            f"{error.object[error.start]:#04x}). Convert it to a text file first."
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"Expected a document at {name}; it could not be read: {error.strerror}."
+            f"Expected UTF-8 text on standard input; it is none (byte {error.start} is "
+            f"{error.object[error.start]:#04x}). Name the file: its kind and encoding are "
+            "recognised."
         ) from error
 
 
-def _show_json(answers: "Answers", names: list[str], texts: list[str]) -> None:
+def _show_json(answers: "Answers", sources: "list[Document]") -> None:
     entry = answers.to_dict()
     for answer in entry["n_best"]:
-        answer["document"] = names[answer["document"]]
+        source = sources[answer["document"]]
+        span = (answer["start_char"], answer["end_char"])
+        answer["document"] = source.name
+        answer["place"] = source.place(*span)
+        if source.pages_of(*span):
+            answer["pages"] = source.pages_of(*span)
+            answer["rectangles"] = [place._asdict() for place in source.rectangles(*span)]
     # ASCII alone: a lone surrogate of a question has no other form, and any terminal can show it.
     sys.stdout.write(json.dumps(entry) + "\n")
     sys.stdout.flush()
 
 
-def _show(answers: "Answers", names: list[str], texts: list[str]) -> None:
+def _show(answers: "Answers", sources: "list[Document]") -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -143,11 +156,8 @@ def _show(answers: "Answers", names: list[str], texts: list[str]) -> None:
         console.print(Text(f"  no answer ({share:.0%})", style="yellow"))
         return
     for answer in answers:
-        line = texts[answer.document].count("\n", 0, answer.start_char) + 1
-        place = (
-            f"{names[answer.document]}, line {line}, "
-            f"characters {answer.start_char}-{answer.end_char}"
-        )
+        source, span = sources[answer.document], (answer.start_char, answer.end_char)
+        place = f"{source.name}, {source.place(*span)}, characters {span[0]}-{span[1]}"
         console.print(Text(f"  {answer.text} ({answer.confidence:.0%})  {place}"))
         start, end = (c - answer.snippet.start_char for c in (answer.start_char, answer.end_char))
         around = answer.snippet.text

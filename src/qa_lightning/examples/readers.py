@@ -14,8 +14,8 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qa_lightning.encodings import open_text
 from qa_lightning.errors import InputError
-from qa_lightning.examples.encodings import open_text
 from qa_lightning.examples.nested import document_rows, nested_rows
 from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row, Unreadable
 from qa_lightning.examples.tables import row_dicts

@@ -1,0 +1,10 @@
+"""Files of text, Markdown, HTML, DOCX and PDF → a ``Document``: plain text, and the way back.
+
+The extra ``documents`` brings the readers of HTML, DOCX and PDF (lxml, python-docx, PDFium); plain
+text needs none.
+"""
+
+from qa_lightning.documents.reading import SUFFIXES, read_document, text_document
+from qa_lightning.documents.records import Document, Element, Rectangle
+
+__all__ = ["SUFFIXES", "Document", "Element", "Rectangle", "read_document", "text_document"]
