@@ -26,12 +26,17 @@ distributed.destroy_process_group()
 """
 
 
-def launch_several(commands: list[list[str]], *, world_size: int) -> None:
+DDP = ("--trainer.strategy", "ddp")
+
+
+def launch_several(
+    commands: list[list[str]], *, world_size: int, strategy: tuple[str, ...] = DDP
+) -> None:
     """Run commands one after the other in processes started as torchrun does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    extra = ["--trainer.strategy", "ddp", "--trainer.devices", str(world_size)]
+    extra = [*strategy, "--trainer.devices", str(world_size)]
     argument = json.dumps([[*command, *extra] for command in commands])
     processes = []
     for rank in range(world_size):

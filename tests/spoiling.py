@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch import Callback
 
+from qa_lightning.model.sharding import local
 from qa_lightning.objectives import Objective
 
 WAYS = ("loss_nan", "loss_inf", "loss_only", "gradient_nan", "gradient_inf", "gradient_large")
@@ -92,7 +93,7 @@ class Steps(Callback):
         self.trainer = trainer
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        weights = [float(parameter.double().sum()) for parameter in pl_module.parameters()]
+        weights = [float(local(value).double().sum()) for value in pl_module.parameters()]
         seen = {"changed": self.changed, "windows": self.windows, "weights": weights}
         path = Path(trainer.default_root_dir) / f"steps{trainer.global_rank}.json"
         path.write_text(json.dumps(seen), encoding="utf-8")
@@ -115,10 +116,11 @@ class Steps(Callback):
         self.changed.append(not all(same))
 
     def _state(self, trainer: Any, pl_module: Any) -> dict[str, torch.Tensor]:
-        found = {name: value.detach().clone() for name, value in pl_module.named_parameters()}
+        named = pl_module.named_parameters()
+        found = {name: local(value.detach()).clone() for name, value in named}
         states = trainer.optimizers[0].state
         for number, state in enumerate(states.values()):
             for key, value in state.items():
                 if torch.is_tensor(value):
-                    found[f"{number}.{key}"] = value.detach().clone()
+                    found[f"{number}.{key}"] = local(value.detach()).clone()
         return found

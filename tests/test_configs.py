@@ -28,6 +28,8 @@ DEMO = CONFIGS / "demo.yaml"
 DEBUG = CONFIGS / "overlays" / "debug.yaml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
+WHOLE_KEYS = ("model.config", "trainer.logger", "trainer.strategy")
+
 pytestmark = [pytest.mark.front_door]
 
 
@@ -38,9 +40,17 @@ def name_of(path: Path) -> str:
 def test_all_configs_are_there() -> None:
     named = {name_of(path) for path in ALL}
     whole = {"demo", "squad_v1_pt", "squad_v1_pt_notebook", "squad_v1", "squad_v2"}
-    overlays = {"longformer_base", "longformer_large", "single_gpu", "ddp", "wandb", "debug"}
+    overlays = {
+        "longformer_base",
+        "longformer_large",
+        "single_gpu",
+        "ddp",
+        "fsdp",
+        "wandb",
+        "debug",
+    }
     assert named >= {f"{name}.yaml" for name in whole}
-    assert named >= {f"overlays/{name}.yaml" for name in overlays}
+    assert named >= {f"overlays/{name}.yaml" for name in overlays | {"ddp", "fsdp"}}
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
@@ -54,11 +64,11 @@ def test_the_first_line_is_the_command(path: Path) -> None:
 
 
 def leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return every value by its dotted key; the network's and a logger's own keys stay whole."""
+    """Return every value by its dotted key; those of `WHOLE_KEYS` stay whole."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and name not in ("model.config", "trainer.logger"):
+        if isinstance(value, dict) and name not in WHOLE_KEYS:
             found |= leaves(value, f"{name}.")
         else:
             found[name] = value
@@ -183,7 +193,9 @@ def test_the_notebooks_config_is_the_notebook(offline_hub: Path) -> None:
 
 
 def overlays_in_process() -> list[Path]:
-    return [path for path in OVERLAYS if path.name not in ("ddp.yaml", "debug.yaml")]
+    """Return those of one process; ``distributed/test_sharded.py`` runs the one of shards."""
+    others = ("ddp.yaml", "fsdp.yaml", "debug.yaml")
+    return [path for path in OVERLAYS if path.name not in others]
 
 
 @pytest.mark.parametrize("path", overlays_in_process(), ids=name_of)

@@ -41,6 +41,7 @@ def test_a_rank_that_is_killed_ends_the_others(small_settings: Settings, tmp_pat
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_rank_that_raises_ends_the_others(small_settings: Settings, tmp_path: Path) -> None:
     config = failing(small_settings, tmp_path, "ranks.Fail", way="raise")
     result = launch_alone("fit", "--config", config)
@@ -62,6 +63,7 @@ def test_a_mistake_that_all_ranks_meet_is_told_once(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_mistake_that_the_first_rank_meets_alone_is_told_once(
     small_settings: Settings, tmp_path: Path
 ) -> None:

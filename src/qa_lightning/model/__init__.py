@@ -29,6 +29,7 @@ from qa_lightning.model.optimizer import (
     freeze_embeddings,
     parameter_groups,
 )
+from qa_lightning.model.sharding import read_whole, shard, whole
 from qa_lightning.model.storing import store_whole
 from qa_lightning.objectives import Objective, objective_problems
 from qa_lightning.ranges import Rule, flag, one_of, problems, text
@@ -171,6 +172,7 @@ class QAModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Let checkpoints be read safely and written whole, whatever trainer this is."""
         store_whole(self.trainer.strategy)
+        read_whole(self.trainer.strategy)
 
     def configure_model(self) -> None:
         """Build the network once: from the checkpoint's weights, or from a config."""
@@ -185,6 +187,8 @@ class QAModule(LightningModule):
         if self.hparams["freeze_embeddings"]:
             freeze_embeddings(network.base_model)
         self.network = network.train()
+        if self.device_mesh is not None:
+            shard(self.network, self.device_mesh.device_type)
 
     def _build_network(self) -> PreTrainedModel:
         settings = self.hparams
@@ -314,6 +318,7 @@ class QAModule(LightningModule):
             nn.utils.clip_grad_value_(parameters, gradient_clip_val)
         else:
             norm = nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf"))
+        norm = whole(norm)
         self.log("train/gradient_norm", norm)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         step = self.trainer.global_step + 1

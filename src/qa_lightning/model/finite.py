@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from qa_lightning.errors import InputError
+from qa_lightning.model.sharding import local, on_all_processes
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,8 @@ def check_weights(module: nn.Module) -> None:
 def nonfinite_weights(module: nn.Module) -> list[str]:
     """Return the names of a module's parameters that hold infinity or NaN, on any process."""
     named = dict(module.named_parameters())
-    finite = torch.stack([parameter.detach().isfinite().all() for parameter in named.values()])
+    here = torch.stack([local(weights.detach()).isfinite().all() for weights in named.values()])
+    finite = on_all_processes(here, *named.values())
     return [name for name, good in zip(named, finite.tolist(), strict=True) if not good]
 
 

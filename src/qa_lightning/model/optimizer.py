@@ -11,6 +11,7 @@ from qa_lightning.ranges import Rule, number
 
 # As transformers names the stacked layers of its encoders.
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
+_A_LAYER = re.compile(rf"{_LAYER.pattern[:-2]}$")
 _EMBEDDING = "emb"
 _SCALE = "rate_scale"
 
@@ -78,6 +79,11 @@ def base_rate(group: Mapping[str, Any]) -> float:
     """Return the topmost layer's present rate, from any group of ``parameter_groups``."""
     # A checkpoint of an earlier version restores groups without a scale: all at the same rate.
     return float(group["lr"] / group.get(_SCALE, 1.0))
+
+
+def is_layer(name: str) -> bool:
+    """Say whether a module's name is that of one of the encoder's stacked layers."""
+    return _A_LAYER.search(name) is not None
 
 
 def freeze_embeddings(backbone: nn.Module) -> None:
