@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "backbones": {"folders", "saved"},
     "batches": {"features"},
     "borders": set(),
+    "cache": set(),
     "calibration": {"answers", "scores"},
     "callbacks": {
         "alignment",
@@ -57,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         "alignment",
         "answerer",
         "batches",
+        "cache",
         "demo",
         "examples",
         "features",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -21,15 +20,16 @@ from qa_lightning.batches import (
     WindowCollator,
     WindowDataset,
 )
+from qa_lightning.cache import DEFAULT_ENTRIES, DEFAULT_GIB, Cache, cache_folder
 from qa_lightning.datamodule.preparation import (
     AlignmentSettings,
-    PreparedSplit,
+    Preparation,
     Source,
     SourceSettings,
     SplitRole,
-    prepare_split,
-    unheld_message,
+    prepare_splits,
 )
+from qa_lightning.datamodule.prepared import PreparedSplit, unheld_message
 from qa_lightning.datamodule.settings import data_problems
 from qa_lightning.datamodule.tokenizers import (
     load_tokenizer,
@@ -37,7 +37,7 @@ from qa_lightning.datamodule.tokenizers import (
     tokenizer_from_files,
 )
 from qa_lightning.demo import demo_tokenizer
-from qa_lightning.errors import InputError, SplitError
+from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource
 from qa_lightning.features import WindowSettings
 
@@ -119,6 +119,9 @@ class QADataModule(LightningDataModule):
         num_workers: processes that collate batches; collating is cheap, 0 is right mostly.
         num_proc: processes that align answers.
         cache_dir: where prepared data is kept; None is ``qa_lightning`` in the datasets' cache.
+        cache_entries: more prepared splits than these are not kept there: those that were not used
+            for longest go, those in use never.
+        cache_gib: likewise for their size, in GiB of 2^30 bytes.
         seed: of the order and of sampled windows; None is 0 (the command line fills in
             ``seed_everything``).
         in_memory: hash of each split that was given in memory, filled in; a configuration that
@@ -166,6 +169,8 @@ class QADataModule(LightningDataModule):
         num_workers: int = 0,
         num_proc: int | None = None,
         cache_dir: str | None = None,
+        cache_entries: int = DEFAULT_ENTRIES,
+        cache_gib: float = DEFAULT_GIB,
         seed: int | None = None,
         in_memory: dict[str, str] | None = None,
     ) -> None:
@@ -226,19 +231,18 @@ class QADataModule(LightningDataModule):
         """Read, align and tokenize on one process, into the cache."""
         trainer = self.trainer
         stage = trainer.state.fn.value if trainer and trainer.state.fn else "fit"
-        for name in STAGE_SPLITS[stage]:
-            self._prepare(name)
+        prepare_splits({name: self._preparation(name) for name in STAGE_SPLITS[stage]})
 
     def setup(self, stage: str) -> None:
         """Map the prepared splits of a stage into memory."""
-        for name in STAGE_SPLITS[stage]:
-            if name not in self._splits:
-                self._splits[name] = self._prepare(name)
-                told = unheld_message(f"{name}_split", self._splits[name], self._windows())
-                if told is not None:
-                    rank_zero_warn(told)
+        missing = [name for name in STAGE_SPLITS[stage] if name not in self._splits]
+        self._splits |= prepare_splits({name: self._preparation(name) for name in missing})
+        for name in missing:
+            told = unheld_message(f"{name}_split", self._splits[name], self._windows())
+            if told is not None:
+                rank_zero_warn(told)
 
-    def _prepare(self, name: str) -> PreparedSplit:
+    def _preparation(self, name: str) -> Preparation:
         settings = self.hparams
         split = settings[f"{name}_split"]
         if split is None:
@@ -246,20 +250,21 @@ class QADataModule(LightningDataModule):
                 f"Expected `data.{name}_split` to name a split to {STAGE_OF[name]}; got none. "
                 f"Set it, or use `validate` for the validation split ({settings['val_split']!r})."
             )
-        try:
-            return prepare_split(
-                SplitRole(split, training=name == "train", labels=name != "predict"),
-                source=self._source(),
-                alignment=AlignmentSettings(
-                    settings["alignment"], settings["alignment_threshold"], settings["language"]
-                ),
-                windows=self._windows(),
-                tokenizer=self.tokenizer,
-                cache_dir=self._cache_dir(),
-                num_proc=settings["num_proc"],
-            )
-        except SplitError as error:
-            raise InputError(f"`data.{name}_split`: {error}") from None
+        return Preparation(
+            SplitRole(split, training=name == "train", labels=name != "predict"),
+            source=self._source(),
+            alignment=AlignmentSettings(
+                settings["alignment"], settings["alignment_threshold"], settings["language"]
+            ),
+            windows=self._windows(),
+            tokenizer=self.tokenizer,
+            cache=Cache(
+                cache_folder(settings["cache_dir"]),
+                most_entries=settings["cache_entries"],
+                most_gib=settings["cache_gib"],
+            ),
+            num_proc=settings["num_proc"],
+        )
 
     @property
     def _seed(self) -> int:
@@ -297,11 +302,6 @@ class QADataModule(LightningDataModule):
             unaligned="no_answer" if settings["alignment"] == "no_answer" else "ignore",
             seed=self._seed,
         )
-
-    def _cache_dir(self) -> Path:
-        configured = self.hparams["cache_dir"]
-        root = Path(configured) if configured else Path(datasets.config.HF_CACHE_HOME)
-        return root.expanduser() / "qa_lightning"
 
     def split(self, name: str) -> PreparedSplit:
         """Return a prepared split: ``train``, ``val``, ``test`` or ``predict``."""

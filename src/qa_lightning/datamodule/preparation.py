@@ -8,17 +8,19 @@ at all, so that processes may race for it.
 import hashlib
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import datasets
 from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
+from qa_lightning.cache import Cache
+from qa_lightning.datamodule.prepared import PreparedSplit, check_something_is_left
+from qa_lightning.errors import InputError, SplitError
 from qa_lightning.examples import MemorySource, load_examples, source_fingerprint
 from qa_lightning.features import (
     WindowSettings,
@@ -29,7 +31,7 @@ from qa_lightning.features import (
 
 log = logging.getLogger(__name__)
 
-PREPARATION_VERSION = 3
+PREPARATION_VERSION = 4
 _NAMED_IDS = 5
 
 Source = str | Sequence[str] | Mapping[str, str | Sequence[str]] | MemorySource
@@ -72,39 +74,137 @@ class SplitRole:
 
 
 @dataclass(frozen=True)
-class PreparedSplit:
-    """Hold one split, ready for the dataloader, memory-mapped from the cache."""
+class Preparation:
+    """Say all that a prepared split depends on, and where it is kept."""
 
-    examples: datasets.Dataset
-    features: datasets.Dataset | None
-    audit: AlignmentAudit | None
-    fingerprint: str
+    role: SplitRole
+    source: SourceSettings
+    alignment: AlignmentSettings
+    windows: WindowSettings
+    tokenizer: PreTrainedTokenizerBase
+    cache: Cache
+    num_proc: int | None
+
+    @cached_property
+    def key(self) -> str:
+        """Return the name of its entry in the cache; files are read for it, not rows."""
+        return cache_key(
+            self.role,
+            source=self.source,
+            alignment=self.alignment,
+            windows=self.windows,
+            tokenizer=self.tokenizer,
+        )
+
+    def cached(self) -> PreparedSplit | None:
+        """Return it from the cache; None where it is not there, or damaged."""
+        found = self.cache.find(self.key)
+        if found is None:
+            return None
+        folder, lease = found
+        try:
+            return replace(_read(folder, self.key), lease=lease)
+        except (OSError, ValueError, KeyError, TypeError) as error:  # of another version
+            log.warning(
+                "The prepared data in %s cannot be read (%s): preparing anew.", folder, error
+            )
+            self.cache.discard(folder)
+            return None
+
+    def load(self) -> datasets.Dataset:
+        """Read and check the rows.
+
+        Raises:
+            InputError: the data, the split or some rows cannot be read.
+        """
+        log.info("preparing split %r", self.role.split)
+        return load_examples(
+            self.source.source,
+            split=self.role.split,
+            dataset_config=self.source.dataset_config,
+            revision=self.source.revision,
+            columns=self.source.columns,
+            cache_dir=self.source.cache_dir,
+            seed=self.source.seed,
+            with_answers=self.role.labels,
+        )
+
+    def make(self, examples: datasets.Dataset) -> None:
+        """Align, tokenize and keep the examples that ``load`` read.
+
+        Raises:
+            InputError: nothing is left to train on, or the cache cannot be written.
+        """
+        with self.cache.building(self.key, self._about()) as folder:
+            audit = None
+            if self.role.labels:
+                examples, audit = _aligned(self.role, examples, self.alignment, self.num_proc)
+            _save(examples, folder / "examples")
+            if self.role.labels:  # questions to predict may be millions: cut when answered
+                features = build_features(
+                    examples,
+                    self.tokenizer,
+                    self.windows,
+                    labels=True,
+                    training=self.role.training,
+                )
+                if self.role.training and audit is not None:
+                    check_something_is_left(features, audit, self.alignment.policy)
+                _save(features, folder / "features")
+                rows = unheld_examples(features, examples)
+                ids = [examples[row]["id"] for row in rows[:_NAMED_IDS]]
+                audit = replace(audit, unheld=len(rows), unheld_ids=ids) if audit else None
+            if audit is not None:
+                (folder / "audit.json").write_text(json.dumps(audit.to_dict()), encoding="utf-8")
+
+    def _about(self) -> dict[str, Any]:
+        source = self.source.source
+        named = "in memory" if isinstance(source, MemorySource) else source
+        return {
+            "source": named if isinstance(named, str) else json.dumps(named, default=str),
+            "split": self.role.split,
+            "max_length": self.windows.max_length,
+            "doc_stride": self.windows.doc_stride,
+            "alignment": self.alignment.policy,
+            "tokenizer": str(self.tokenizer.name_or_path),
+        }
 
 
-def prepare_split(
-    role: SplitRole,
-    *,
-    source: SourceSettings,
-    alignment: AlignmentSettings,
-    windows: WindowSettings,
-    tokenizer: PreTrainedTokenizerBase,
-    cache_dir: Path,
-    num_proc: int | None,
-) -> PreparedSplit:
-    """Return a split's examples and windows, from the cache where they were made before."""
-    key = cache_key(role, source=source, alignment=alignment, windows=windows, tokenizer=tokenizer)
-    entry = cache_dir / key
-    if (prepared := _read_if_sound(entry, key)) is not None:
-        return prepared
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=cache_dir))
-    try:
-        request = (role, source, alignment, windows)
-        _build(*request, tokenizer=tokenizer, folder=scratch, num_proc=num_proc)
-        _publish(scratch, entry)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return _read(entry, key)
+def prepare_splits(wanted: Mapping[str, Preparation]) -> dict[str, PreparedSplit]:
+    """Return splits by name, from the cache where they were made before.
+
+    All rows are read and checked before the first split is aligned: what is wrong with the one
+    for validation is told before hours go into the one for training.
+
+    Raises:
+        InputError: some split cannot be read, or has nothing to train on; all are told.
+    """
+    found: dict[str, PreparedSplit] = {}
+    loaded: dict[str, datasets.Dataset] = {}
+    told: list[str] = []
+    for name, preparation in wanted.items():
+        try:
+            prepared = preparation.cached()
+            if prepared is None:
+                loaded[name] = preparation.load()
+            else:
+                found[name] = prepared
+        except SplitError as error:
+            told.append(f"`data.{name}_split`: {error}")
+        except InputError as error:
+            told.append(str(error))
+    if told:
+        raise InputError("\n".join(dict.fromkeys(told)))
+    for name in list(loaded):
+        wanted[name].make(loaded.pop(name))
+        prepared = wanted[name].cached()
+        if prepared is None:
+            raise InputError(
+                f"Expected the cache in {wanted[name].cache.folder} to keep what was prepared; it "
+                "is gone or damaged. Check the disk, or name another `data.cache_dir`."
+            )
+        found[name] = prepared
+    return found
 
 
 def cache_key(
@@ -133,41 +233,6 @@ def cache_key(
     )
 
 
-def _build(
-    role: SplitRole,
-    source: SourceSettings,
-    alignment: AlignmentSettings,
-    windows: WindowSettings,
-    *,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path,
-    num_proc: int | None,
-) -> None:
-    log.info("preparing split %r", role.split)
-    examples = load_examples(
-        source.source,
-        split=role.split,
-        dataset_config=source.dataset_config,
-        revision=source.revision,
-        columns=source.columns,
-        cache_dir=source.cache_dir,
-        seed=source.seed,
-        with_answers=role.labels,
-    )
-    audit = None
-    if role.labels:
-        examples, audit = _aligned(role, examples, alignment, num_proc)
-    _save(examples, folder / "examples")
-    if role.labels:  # questions to predict may be millions: they are cut while they are answered
-        features = build_features(examples, tokenizer, windows, labels=True, training=role.training)
-        _save(features, folder / "features")
-        rows = unheld_examples(features, examples)
-        ids = [examples[row]["id"] for row in rows[:_NAMED_IDS]]
-        audit = replace(audit, unheld=len(rows), unheld_ids=ids) if audit else None
-    if audit is not None:
-        (folder / "audit.json").write_text(json.dumps(audit.to_dict()), encoding="utf-8")
-
-
 def _aligned(
     role: SplitRole, examples: datasets.Dataset, alignment: AlignmentSettings, num_proc: int | None
 ) -> tuple[datasets.Dataset, AlignmentAudit]:
@@ -192,28 +257,6 @@ def _aligned(
     return aligned, audit
 
 
-def unheld_message(name: str, prepared: PreparedSplit, windows: WindowSettings) -> str | None:
-    """Return a sentence on the questions whose answer no window holds, if there are such.
-
-    Args:
-        name: key of the split, such as ``train_split``.
-        prepared: the split.
-        windows: what its windows were made by.
-    """
-    audit = prepared.audit
-    if audit is None or not audit.unheld:
-        return None
-    asked = len(prepared.examples)
-    named = ", ".join(audit.unheld_ids)
-    more = ", …" if audit.unheld > len(audit.unheld_ids) else ""
-    return (
-        f"`data.{name}`: no window of {windows.max_length} tokens that overlaps the next by "
-        f"{windows.doc_stride} holds the whole answer of {audit.unheld:,} of {asked:,} questions "
-        f"({named}{more}). Windows that would be taught that there is none are left out of the "
-        "loss. Raise `data.doc_stride` to the longest answer's tokens, or `data.max_length`."
-    )
-
-
 def _save(dataset: datasets.Dataset, folder: Path) -> None:
     """Write a data set without the bar of ``save_to_disk``: copying takes no time worth one."""
     disabled = datasets.utils.are_progress_bars_disabled()
@@ -223,27 +266,6 @@ def _save(dataset: datasets.Dataset, folder: Path) -> None:
     finally:
         if not disabled:
             datasets.enable_progress_bars()
-
-
-def _publish(scratch: Path, entry: Path) -> None:
-    """Move a finished entry into place; another process may have been faster."""
-    try:
-        scratch.rename(entry)
-    except OSError:
-        if not entry.is_dir():
-            raise
-
-
-def _read_if_sound(entry: Path, key: str) -> PreparedSplit | None:
-    """Return what an entry holds; None where there is none, or a damaged one, which is removed."""
-    if not entry.is_dir():
-        return None
-    try:
-        return _read(entry, key)
-    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's and json's are among
-        log.warning("The prepared data in %s cannot be read (%s): preparing anew.", entry, error)
-        shutil.rmtree(entry, ignore_errors=True)
-        return None
 
 
 def _read(entry: Path, key: str) -> PreparedSplit:

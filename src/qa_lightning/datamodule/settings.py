@@ -61,6 +61,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("all_gold_spans", "group_by_document"), flag(optional=True)),
     "windows_per_document": whole(1),
     "num_workers": whole(0, PROCESSES, remedy="0 is for none: batches are made between steps."),
+    "cache_entries": whole(1),
+    "cache_gib": number(above=0),
     "num_proc": whole(1, PROCESSES, optional=True),
     "seed": whole(0, SEEDS, optional=True),
 }
