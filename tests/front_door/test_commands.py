@@ -59,9 +59,7 @@ def test_help_and_version_answer_within_a_second() -> None:
 
 
 def test_the_help_of_a_command_names_its_keys() -> None:
-    with pytest.raises(SystemExit) as stopped:
-        run("fit", "--help")
-    assert not stopped.value.code
+    assert "--model.learning_rate" in run("fit", "--help")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +73,7 @@ def test_the_help_of_a_command_names_its_keys() -> None:
         (["fit"], ["model.model_name_or_path", "model.config", "neither"]),
         (["--frobnicate"], ["frobnicate", "fit", "--help"]),
         (["--config", "demo.yaml", "fit"], ["first", "--config"]),
-        (["fit", "--model.lerning_rate=1"], ["Did you mean `model.learning_rate`?"]),
+        (["fit", "--model.lerning_rate=1"], ["Did you mean `--model.learning_rate`?"]),
         (["fit", "--zzz", "1"], ["lightning fit --help"]),
     ],
 )
