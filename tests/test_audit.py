@@ -4,9 +4,11 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from datasets import load_dataset
 
 from qa_lightning.cli.audit import build_parser, run
 from qa_lightning.errors import InputError
+from qa_lightning.examples import load_examples
 from qa_lightning.reports.audit import write_lines
 
 CONTEXT = "Cerca de 89,4% são brancos &amp; <b>altos</b>. O século XX acabou."
@@ -102,6 +104,25 @@ def test_repaired_data_passes_its_own_audit(squad, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_repaired_rows_are_what_run_qa_takes(squad, tmp_path, kind):
+    """`run_qa.py --dataset_name FOLDER` loads the folder and reads these columns of each row."""
+    folder = tmp_path / "folder"
+    audit(squad, "--repaired", folder / f"train.{kind}", "--language", "pt")
+    rows = load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+    assert rows.column_names == ["id", "title", "context", "question", "answers"]
+    found = {row["id"]: row for row in rows}
+    assert list(found) == ["exact", "percent", "century", "empty"]
+    assert found["empty"]["answers"] == {"text": [], "answer_start": []}
+    for row in rows:
+        answers = row["answers"]
+        for text, start in zip(answers["text"], answers["answer_start"], strict=True):
+            assert row["context"][start : start + len(text)] == text
+    assert found["percent"]["answers"]["text"] == ["89,4%"]
+    assert load_examples(folder / f"train.{kind}").to_list() == rows.to_list()
+    assert [path.name for path in folder.iterdir()] == [f"train.{kind}"]
+
+
 class _Page(HTMLParser):
     """Collect tags, marked texts and the statuses of a page."""
 
@@ -165,7 +186,7 @@ def test_files_are_whole_or_not_there(tmp_path):
     ("arguments", "message"),
     [
         (("--threshold", "2"), "--threshold.*from 0 to 1"),
-        (("--repaired", "data.jsonl"), "end in .json"),
+        (("--repaired", "data.csv"), "end in .json, .jsonl, .parquet"),
         (("--language", "xx"), "'xx'"),
         (("--show", "-1"), "--show"),
         (("--num_proc", "0"), "--num_proc"),

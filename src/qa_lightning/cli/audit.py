@@ -41,7 +41,12 @@ def build_parser() -> jsonargparse.ArgumentParser:
         "--split", type=str | None, help="split or slice; may be left out where there is one split"
     )
     parser.add_argument("--output", type=str | None, help="write a JSON line per answer here")
-    parser.add_argument("--repaired", type=str | None, help="write the repaired data set here")
+    parser.add_argument(
+        "--repaired",
+        type=str | None,
+        help="write the repaired data set here: SQuAD's format (.json), or a row a question"
+        " (.jsonl, .parquet) for load_dataset and for run_qa.py --dataset_name FOLDER",
+    )
     parser.add_argument("--html", type=str | None, help="write a page to look through here")
     parser.add_argument("--show", type=int, default=0, help="print so many random examples")
     parser.add_argument(
@@ -98,15 +103,18 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
 def _check(cfg: jsonargparse.Namespace) -> None:
     """Check the numbers, and that no file is written over another or over the source."""
+    from qa_lightning.reports.audit import REPAIRED_KINDS
+
     told = [
         *problems(RULES, vars(cfg), prefix="--"),
         *language_problems(cfg.language, "--language"),
     ]
     if told:
         raise InputError("\n".join(told))
-    if cfg.repaired and Path(cfg.repaired).suffix.lower() != ".json":
+    if cfg.repaired and Path(cfg.repaired).suffix.lower() not in REPAIRED_KINDS:
         raise InputError(
-            f"`--repaired` writes SQuAD JSON and its name must end in .json. Got {cfg.repaired!r}."
+            "`--repaired` writes SQuAD JSON, or rows as JSON Lines or Parquet; its name ends in "
+            f"{', '.join(REPAIRED_KINDS)}. Got {cfg.repaired!r}."
         )
     taken = {Path(cfg.source).resolve(): "the source"}
     for name in ("output", "repaired", "html"):
@@ -194,16 +202,15 @@ def _write(
         audit_lines,
         audit_page,
         dataset_facts,
-        repaired_squad,
-        write_json,
         write_lines,
+        write_repaired,
         write_whole,
     )
 
     if cfg.output:
         write_lines(cfg.output, audit_lines(aligned))
     if cfg.repaired:
-        write_json(cfg.repaired, repaired_squad(aligned))
+        write_repaired(cfg.repaired, aligned)
     if cfg.html:
         facts = dataset_facts(aligned, max_answer_length=cfg.max_answer_length)
         write_whole(cfg.html, (audit_page(aligned, audit, facts, title=cfg.source, seed=cfg.seed),))

@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from qa_lightning.errors import InputError
@@ -14,10 +15,19 @@ def write_whole(path: str | os.PathLike[str], parts: Iterable[str]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    fill_whole(path, lambda target: replace_file(target, parts))
+
+
+def fill_whole(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
+    """Write a file by a function that writes it whole or not at all; make its folder.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(target, parts)
+        write(target)
     except OSError as error:
         raise InputError(
             f"Expected a file that can be written; got {str(target)!r} ({error.strerror}). Name "
@@ -31,10 +41,24 @@ def replace_file(target: Path, parts: Iterable[str]) -> None:
     Raises:
         OSError: the file cannot be written; nothing is left behind.
     """
+    with (
+        whole_file(target) as scratch,
+        scratch.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        file.writelines(parts)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Give a place beside a file's to write to; what is there at the end becomes the file.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
+    """
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(parts)
+        yield Path(name)
         # mkstemp makes files that only their owner may read.
         umask = os.umask(0)
         os.umask(umask)

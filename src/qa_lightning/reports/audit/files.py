@@ -3,11 +3,16 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from datasets import Dataset
+from datasets import Dataset, Features
 
-from qa_lightning.reports.writing import write_whole
+from qa_lightning.reports.writing import fill_whole, whole_file, write_whole
+
+REPAIRED_KINDS: Final = (".json", ".jsonl", ".parquet")
+_COLUMNS: Final = ("id", "title", "context", "question", "answers")
+_ANSWER: Final = ("text", "answer_start")
 
 
 def audit_lines(aligned: Dataset) -> Iterator[dict[str, Any]]:
@@ -30,21 +35,55 @@ def audit_lines(aligned: Dataset) -> Iterator[dict[str, Any]]:
             }
 
 
-def repaired_squad(aligned: Dataset) -> dict[str, Any]:
-    """Return aligned examples in the format of SQuAD, with the trusted spans as answers.
+def write_repaired(path: str | os.PathLike[str], aligned: Dataset) -> None:
+    """Write a data set with its trusted spans as answers, in the format that the name ends in.
 
-    Answers without a trusted span are left out, and questions that keep none of theirs; questions
-    that never had an answer stay, marked ``is_impossible``.
+    ``.json`` is SQuAD's, ``.jsonl`` and ``.parquet`` hold a row a question with the columns of the
+    Hub's SQuAD, which ``load_dataset`` reads and transformers' ``run_qa.py`` takes. Answers without
+    a trusted span are left out, and questions that keep none of theirs; questions that never had
+    an answer stay.
+
+    Raises:
+        InputError: the file cannot be written.
     """
-    articles: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    kind = Path(path).suffix.lower()
+    if kind == ".jsonl":
+        write_lines(path, map(_with_lists, _repaired_rows(aligned)))
+    elif kind == ".parquet":
+        fill_whole(path, lambda target: _write_parquet(target, aligned))
+    else:
+        write_json(path, _squad(aligned))
+
+
+def _write_parquet(target: Path, aligned: Dataset) -> None:
+    features = Features({name: aligned.features[name] for name in _COLUMNS})
+    rows = Dataset.from_list([_with_lists(row) for row in _repaired_rows(aligned)], features)
+    with whole_file(target) as scratch:
+        rows.to_parquet(scratch)
+
+
+def _repaired_rows(aligned: Dataset) -> Iterator[dict[str, Any]]:
+    """Yield the questions that keep an answer or never had one, with the answers of a file."""
     for row in aligned:
-        questions = articles.setdefault(row["title"], {})
         answers = _repaired_answers(row)
-        is_impossible = not row["answers"]["text"]
-        if answers or is_impossible:
-            question = {"id": row["id"], "question": row["question"], "answers": answers}
-            marked = {**question, "is_impossible": True} if is_impossible else question
-            questions.setdefault(row["context"], []).append(marked)
+        if answers or not row["answers"]["text"]:
+            yield {name: row[name] for name in _COLUMNS} | {"answers": answers}
+
+
+def _with_lists(row: dict[str, Any]) -> dict[str, Any]:
+    """Put the answers of a row into lists, as the Hub has them."""
+    lists = {name: [answer[name] for answer in row["answers"]] for name in _ANSWER}
+    return {**row, "answers": lists}
+
+
+def _squad(aligned: Dataset) -> dict[str, Any]:
+    """Return repaired rows in the format of SQuAD; those without an answer are marked."""
+    articles: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in _repaired_rows(aligned):
+        contexts = articles.setdefault(row["title"], {})
+        question = {name: row[name] for name in ("id", "question", "answers")}
+        marked = question if row["answers"] else {**question, "is_impossible": True}
+        contexts.setdefault(row["context"], []).append(marked)
     return {
         "version": "repaired",
         "data": [
