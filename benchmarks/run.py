@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "step_profile": (),
     "preparation": (),
     "postprocessing": (),
+    "answering": (),
     "length_scaling": (),
     "alignment": (),
 }

@@ -103,7 +103,9 @@ def test_settings_reach_the_windows(
     expected = shorter.answer(QUESTION, CONTEXT)[0]
     result = pipeline(question=QUESTION, context=CONTEXT, max_seq_len=48, doc_stride=8)
     assert (result["start"], result["end"]) == (expected.start_char, expected.end_char)
-    ignored = pipeline(question=QUESTION, context=CONTEXT, padding=True, batch_size=4)
+    ignored = pipeline(
+        question=QUESTION, context=CONTEXT, padding=True, batch_size=4, num_workers=2
+    )
     assert ignored == pipeline(question=QUESTION, context=CONTEXT)
 
 
@@ -138,6 +140,34 @@ def test_a_short_window_takes_a_short_overlap(
     result = pipeline(question="Quem?", context=CONTEXT, max_seq_len=30)
     assert result["start"] == expected.answer("Quem?", CONTEXT).start_char
     assert answerer.reader.windows.doc_stride == 16
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_a_blank_context_gives_the_pipelines_empty_answer(
+    pipeline: QuestionAnsweringPipeline, top_k: int
+) -> None:
+    empty = {"score": 0.0, "start": 0, "end": 0, "answer": ""}
+    assert pipeline(question=QUESTION, context=" ", top_k=top_k) == empty
+    several = pipeline(question=[QUESTION, QUESTION], context=[CONTEXT, " "])
+    assert several[1] == empty
+    assert several[0]["answer"]
+    with pytest.raises(ValueError, match="got an empty one"):
+        pipeline(question=QUESTION, context="")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"question": {"question": QUESTION, "context": CONTEXT}, "context": CONTEXT},
+        {"question": QUESTION, "context": {"context": CONTEXT}},
+        {"question": 3, "context": CONTEXT},
+    ],
+)
+def test_dictionaries_and_numbers_are_no_texts(
+    pipeline: QuestionAnsweringPipeline, given: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"a text or a list of texts; got a (dict|int)"):
+        pipeline(**given)
 
 
 @pytest.mark.parametrize("inputs", [["a?", "b"], [("a?",)], [{"question": "a?"}], [5]])

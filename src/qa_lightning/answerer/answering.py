@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any] | tuple[str, "str | Document"]
 
-TOKENS_PER_BATCH = 16_384
-RULES: dict[str, Rule] = {"n_best": whole(1, MAX_N_BEST), "tokens_per_batch": whole(1)}
+RULES: dict[str, Rule] = {
+    "n_best": whole(1, MAX_N_BEST),
+    "tokens_per_batch": whole(1, optional=True),
+}
+# More at a time is slower on a CPU, whose caches hold no more (`benchmarks/answering.py`); a GPU
+# needs as much to be busy.
+TOKENS_PER_BATCH = {"cpu": 1_024}
+_TOKENS_ELSEWHERE = 16_384
 
 
 class QuestionAnswerer:
@@ -37,7 +43,8 @@ class QuestionAnswerer:
     Args:
         reader: network, tokenizer and settings (see ``from_checkpoint``).
         device: where to run; None is CUDA, else MPS, else the CPU.
-        tokens_per_batch: tokens the network reads at a time, padding included.
+        tokens_per_batch: tokens the network reads at a time, padding included; None is what is
+            fast on the device.
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class QuestionAnswerer:
         reader: Reader,
         *,
         device: str | torch.device | None = None,
-        tokens_per_batch: int = TOKENS_PER_BATCH,
+        tokens_per_batch: int | None = None,
     ) -> None:
         check(RULES, {"tokens_per_batch": tokens_per_batch}, prefix="")
         self.reader = reader
@@ -53,7 +60,8 @@ class QuestionAnswerer:
         self._tokens_per_batch = tokens_per_batch
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
-        self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens_per_batch)
+        tokens = tokens_per_batch or TOKENS_PER_BATCH.get(self.device.type, _TOKENS_ELSEWHERE)
+        self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens)
 
     @classmethod
     def from_checkpoint(
@@ -63,7 +71,7 @@ class QuestionAnswerer:
         revision: str | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype = torch.float32,
-        tokens_per_batch: int = TOKENS_PER_BATCH,
+        tokens_per_batch: int | None = None,
     ) -> "QuestionAnswerer":
         """Load a question answerer, without Lightning and, for files, without the network.
 
@@ -74,7 +82,8 @@ class QuestionAnswerer:
             revision: branch, tag or commit on the Hub.
             device: where to run; None is CUDA, else MPS, else the CPU.
             dtype: of the weights.
-            tokens_per_batch: tokens the network reads at a time, padding included.
+            tokens_per_batch: tokens the network reads at a time, padding included; None is what
+                is fast on the device.
 
         Raises:
             InputError: there is none, or it cannot answer questions.
@@ -90,7 +99,7 @@ class QuestionAnswerer:
         *,
         evaluation: Any = None,
         device: str | torch.device | None = None,
-        tokens_per_batch: int = TOKENS_PER_BATCH,
+        tokens_per_batch: int | None = None,
     ) -> "QuestionAnswerer":
         """Answer with a module in memory, as its checkpoint would: the weights are copied.
 

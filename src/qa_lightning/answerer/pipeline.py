@@ -43,8 +43,8 @@ class QuestionAnsweringPipeline:
     - ``handle_impossible_answer`` competes by the no-answer's probability; a checkpoint's
       threshold, which the pipeline did not know, is not used.
     - Mistakes raise ``InputError``, a ``ValueError``, also where the pipeline raised ``KeyError``.
-      ``SquadExample`` inputs, ``X`` and ``data`` are not taken. ``padding`` and ``batch_size`` are
-      accepted and have no effect: windows of like length are batched as memory allows.
+      ``SquadExample`` inputs, ``X`` and ``data`` are not taken. ``padding``, ``batch_size`` and
+      ``num_workers`` are accepted and have no effect: windows of like length are batched.
 
     Args:
         answerer: the question answerer to ask.
@@ -70,6 +70,7 @@ class QuestionAnsweringPipeline:
         align_to_words: bool | None = None,
         padding: Any = None,
         batch_size: int | None = None,
+        num_workers: int | None = None,
     ) -> Result | list[Result] | Iterator[Result]:
         """Answer one or several questions.
 
@@ -89,6 +90,7 @@ class QuestionAnsweringPipeline:
             align_to_words: answers begin and end where words do.
             padding: no effect.
             batch_size: no effect.
+            num_workers: no effect.
 
         Raises:
             InputError: a value out of range, an empty question or context.
@@ -148,17 +150,27 @@ def _each(dataset: Dataset[Any]) -> Iterator[Any]:
 
 
 def _paired(question: str | Sequence[str] | None, context: str | Sequence[str] | None) -> list[Any]:
-    if question is None or context is None:
-        missing = "question" if question is None else "context"
-        raise InputError(f"Expected `question` and `context`; got no `{missing}`.")
-    questions = [question] if isinstance(question, str) else list(question)
-    contexts = [context] * len(questions) if isinstance(context, str) else list(context)
+    questions = _several(question, "question")
+    contexts = _several(context, "context")
+    if isinstance(context, str):
+        contexts *= len(questions)
     if len(questions) != len(contexts):
         raise InputError(
             "Expected as many contexts as questions, or one context for all; got "
             f"{len(questions)} questions and {len(contexts)} contexts."
         )
     return list(zip(questions, contexts, strict=True))
+
+
+def _several(texts: str | Sequence[str] | None, name: str) -> list[str]:
+    if texts is None:
+        raise InputError(f"Expected `question` and `context`; got no `{name}`.")
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise InputError(
+            f"Expected `{name}` to be a text or a list of texts; got a {type(texts).__name__}. "
+            "Rows of `question` and `context` are given alone: pipeline(rows)."
+        )
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def _checked(row: Any) -> Any:
@@ -185,4 +197,6 @@ def _result(answers: Answers, *, top_k: int, with_no_answer: bool) -> Result:
     if with_no_answer:
         none = {"score": answers.no_answer_probability, "start": 0, "end": 0, "answer": ""}
         entries = sorted([*entries, none], key=lambda entry: -entry["score"])[:top_k]
+    if not entries:  # a blank context: the pipeline took its first token, which is no text
+        return {"score": 0.0, "start": 0, "end": 0, "answer": ""}
     return entries[0] if len(entries) == 1 else entries
