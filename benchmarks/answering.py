@@ -15,7 +15,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from _timing import interleaved_medians, print_table
 from qa_lightning.answerer import QuestionAnswerer
-from qa_lightning.answerer.answering import TOKENS_PER_BATCH
+from qa_lightning.answerer.devices import tokens_at_once
 from qa_lightning.answerer.loading import DecisionSettings, Reader
 from qa_lightning.demo import demo_rows, demo_tokenizer
 from qa_lightning.features import WindowSettings
@@ -78,7 +78,7 @@ def main() -> None:
     )
     print_table(
         f"{len(rows)} questions, and one of {LONG:,} characters; {options.threads} thread(s). "
-        f"The default on a CPU is {TOKENS_PER_BATCH['cpu']:,}; one call each takes "
+        f"The default on a CPU is {tokens_at_once(single.device):,}; one call each takes "
         f"{many['each']:.2f} s.",
         ["tokens at a time", "one call, s", "against one each", "long document, s"],
         [

@@ -186,7 +186,7 @@ def test_files_are_whole_or_not_there(tmp_path):
     ("arguments", "message"),
     [
         (("--threshold", "2"), "--threshold.*from 0 to 1"),
-        (("--repaired", "data.csv"), "end in .json, .jsonl, .parquet"),
+        (("--repaired", "data.csv"), "ends in .json, .jsonl, .parquet"),
         (("--language", "xx"), "'xx'"),
         (("--show", "-1"), "--show"),
         (("--num_proc", "0"), "--num_proc"),

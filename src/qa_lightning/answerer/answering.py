@@ -11,6 +11,7 @@ import torch
 from qa_lightning.answerer.checkpoints import contents_in_memory
 from qa_lightning.answerer.cutting import Document, WindowCutter
 from qa_lightning.answerer.deciding import decide, join_candidates, portions
+from qa_lightning.answerer.devices import best_device, tokens_at_once, usable_device
 from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
@@ -28,10 +29,6 @@ RULES: dict[str, Rule] = {
     "n_best": whole(1, MAX_N_BEST),
     "tokens_per_batch": whole(1, optional=True),
 }
-# More at a time is slower on a CPU, whose caches hold no more (`benchmarks/answering.py`); a GPU
-# needs as much to be busy.
-TOKENS_PER_BATCH = {"cpu": 1_024}
-_TOKENS_ELSEWHERE = 16_384
 
 
 class QuestionAnswerer:
@@ -56,11 +53,11 @@ class QuestionAnswerer:
     ) -> None:
         check(RULES, {"tokens_per_batch": tokens_per_batch}, prefix="")
         self.reader = reader
-        self.device = _usable_device(device or best_device())
+        self.device = usable_device(device or best_device())
         self._tokens_per_batch = tokens_per_batch
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
-        tokens = tokens_per_batch or TOKENS_PER_BATCH.get(self.device.type, _TOKENS_ELSEWHERE)
+        tokens = tokens_per_batch or tokens_at_once(self.device)
         self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens)
 
     @classmethod
@@ -242,27 +239,8 @@ class QuestionAnswerer:
             yield placed(question, document.text, answers, n_best=n_best)
 
 
-def best_device() -> str:
-    """Return the fastest device there is."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _usable_device(name: str | torch.device) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no one type
-        raise InputError(
-            f"Expected `device` to be one that is here, such as {best_device()!r}; got "
-            f"{str(name)!r}: {str(error).splitlines()[0]}"
-        ) from error
-    return device
 
 
 def _refuse_one_text(given: object, what: str) -> None:
