@@ -12,6 +12,7 @@ RUN_APART = {
     "proof_labels",
     "proof_xquad",
     "window_scoring",
+    "word_borders",
 }  # they train, or need a trained checkpoint
 
 
