@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test survival lint format reference bench clean
+.PHONY: help setup demo test matrix survival lint format reference bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,7 +31,11 @@ lint: $(STAMP) ## Check style, types and the layering
 # A file's tests stay on one process, in the order of their names: they share what they trained.
 # (`xdist_group`, which would say so test by test, is not seen under pytest 9.2.)
 test: lint ## Check everything: lint, types, and all tests with coverage
-	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow and not matrix" --cov --cov-report=term:skip-covered
+
+matrix: $(STAMP) ## Take every family of encoders the whole way, and write its table into docs/backbones.md
+	$(BIN)/python tests/matrix_table.py
+	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} tests/test_matrix.py
 
 survival: $(STAMP) ## Run the slow tests: kills, broken files, long runs
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m slow

@@ -70,7 +70,7 @@ ALLOWED: dict[str, set[str]] = {
     "encodings": set(),
     "errors": set(),
     "examples": {"demo", "encodings"},
-    "exporting": {"answerer", "folders", "saved"},
+    "exporting": {"answerer", "backbones", "folders", "saved"},
     "features": {"borders", "examples"},
     "folders": set(),
     "initialization": set(),

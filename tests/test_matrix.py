@@ -1,19 +1,148 @@
 """Every family of encoders that is accepted goes the whole way, and the rest is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import CONFIG_MAPPING
 
-from matrix_support import FAMILIES, go_the_whole_way, write_published
-from qa_lightning.backbones import network_config, plain_config
+from matrix_support import FAMILIES, HALF, Way, go_the_whole_way, windows_of, write_published
+from matrix_table import DOCUMENT, written
+from qa_lightning import QAModule, QuestionAnswerer
+from qa_lightning.backbones import network_config, plain_config, span_logits
 from qa_lightning.errors import InputError
 from running import RECORDER, read_json, recorded, run, write_yaml
 
+every_family = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if family.representative else pytest.mark.matrix)
+        for name, family in FAMILIES.items()
+    ],
+)
 
-@pytest.mark.parametrize("name", FAMILIES)
+
+@every_family
 def test_the_whole_way(name: str, tmp_path: Path) -> None:
     go_the_whole_way(FAMILIES[name], tmp_path, padding_side="right")
+
+
+@every_family
+def test_the_whole_way_with_padding_on_the_left(name: str, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    if family.left:
+        go_the_whole_way(family, tmp_path, padding_side="left")
+        return
+    write_published(family, tmp_path / "published", padding_side="left")
+    with pytest.raises(InputError, match="padded on the right"):
+        Way(tmp_path).fit()
+
+
+@every_family
+def test_the_whole_way_with_activations_computed_again(name: str, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    if family.checkpointing:
+        go_the_whole_way(family, tmp_path, padding_side="right", gradient_checkpointing=True)
+        return
+    published = write_published(family, tmp_path / "published")
+    for weights in published.glob("*.safetensors"):
+        weights.unlink()  # refused before anything is loaded
+    module = QAModule(str(published), gradient_checkpointing=True)
+    with pytest.raises(InputError, match=r"gradient_checkpointing.*Turn it off"):
+        module.configure_model()
+
+
+@every_family
+def test_the_whole_way_with_adapters(name: str, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    if family.lora:
+        go_the_whole_way(family, tmp_path, padding_side="right", lora={"r": 2})
+        return
+    module = QAModule(str(write_published(family, tmp_path / "published")), lora={"r": 2})
+    with pytest.raises(InputError, match=r"none for its attention's projections\. (Choose|Train)"):
+        module.configure_model()
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_window_is_read_alike_whatever_shares_its_batch(
+    name: str, left: bool, tmp_path: Path
+) -> None:
+    family = FAMILIES[name]
+    module = QAModule(str(write_published(family, tmp_path)))
+    module.configure_model()
+    network = module.network.eval()
+    *alone, together = windows_of(network, (17, 64, 39, 50), left=left)
+    with torch.no_grad():
+        mixed = span_logits(network, together)
+        first = span_logits(network, together)  # nothing has changed for good
+        for row, window in enumerate(alone):
+            real_l = together["attention_mask"][row].bool()
+            for logits_1l, mixed_bl in zip(span_logits(network, window), mixed, strict=True):
+                torch.testing.assert_close(mixed_bl[row][real_l], logits_1l[0], rtol=0, atol=2e-5)
+        again = span_logits(network, together)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_the_documented_table_is_that_of_the_matrix() -> None:
+    assert DOCUMENT.read_text("utf-8") == written(), "run `make matrix`, or tests/matrix_table.py"
+
+
+def test_no_accepted_family_is_missing() -> None:
+    accepted = {name for name in CONFIG_MAPPING if is_accepted(name)}
+    assert accepted == {family.model_type for family in FAMILIES.values()}
+
+
+def is_accepted(model_type: str) -> bool:
+    values = {"encoder": HALF, "decoder": HALF} if model_type == "t5gemma" else {}
+    try:
+        network_config({"model_type": model_type, **values})
+    except InputError as error:
+        return "default_language" in str(error)  # which any X-MOD's config has to say
+    return True
+
+
+@pytest.mark.parametrize("name", ["nystromformer", "reformer", "bart", "llama", "clip"])
+def test_other_families_are_refused_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
+    CONFIG_MAPPING[name]().save_pretrained(tmp_path)
+    for given in ({"model_name_or_path": str(tmp_path)}, {"config": {"model_type": name}}):
+        with pytest.raises(InputError, match=rf"{name!r}.*(Take|Name)") as told:
+            QAModule(**given).configure_model()
+        assert str(told.value).count("Expected") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"model_type": "new"}, "Take alibaba-nlp-community/gte-multilingual-base"),
+        ({"model_type": "of_nobody"}, "that transformers reads by itself"),
+        ({"model_type": "bert"}, "that transformers reads by itself"),
+    ],
+)
+def test_code_of_a_repository_is_never_run(
+    values: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = {"auto_map": {"AutoConfig": "configuration.Config", "AutoModel": "modeling.Model"}}
+    (tmp_path / "config.json").write_text(json.dumps(values | code))
+    for file in ("configuration", "modeling"):
+        (tmp_path / f"{file}.py").write_text("raise SystemExit('was run')")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked whether to trust"))
+    with pytest.raises(InputError, match=told):
+        QAModule(str(tmp_path)).configure_model()
+    with pytest.raises(InputError, match=told):
+        QuestionAnswerer.from_checkpoint(tmp_path)
+
+
+def test_an_encoder_that_once_needed_code_is_read_by_transformers(tmp_path: Path) -> None:
+    published = write_published(FAMILIES["eurobert"], tmp_path)
+    values = read_json(published / "config.json")
+    values["auto_map"] = {"AutoConfig": "configuration.Config", "AutoModel": "modeling.Model"}
+    (published / "config.json").write_text(json.dumps(values))
+    module = QAModule(str(published))
+    module.configure_model()
+    assert "auto_map" not in plain_config(module.network.config)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -40,9 +169,10 @@ def test_a_deberta_v3_is_read_back_by_the_command_line(
     published = write_published(FAMILIES["deberta-v3"], tmp_path / "published")
     small_settings["model"] = {"model_name_or_path": str(published)}
     small_settings["trainer"]["limit_train_batches"] = 1
+    del small_settings["data"]["tokenizer"]
     run("fit", "--config", write_yaml(tmp_path / "fit.yaml", small_settings))
     published.rename(tmp_path / "elsewhere")
-    del small_settings["model"], small_settings["data"]["tokenizer"]
+    del small_settings["model"]
     config = write_yaml(tmp_path / "later.yaml", small_settings)
     answers = tmp_path / "run" / "answers" / "val" / "predictions.json"
     before = read_json(answers)

@@ -8,8 +8,6 @@ from typing import Any, cast
 
 import torch
 from transformers import (
-    AutoConfig,
-    AutoModelForQuestionAnswering,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -23,8 +21,18 @@ from qa_lightning.answerer.checkpoints import (
 )
 from qa_lightning.answerer.stored import default_windows, stored_settings
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
-from qa_lightning.attention import use_windowed_attention
-from qa_lightning.backbones import build_network, longest_window, network_config
+from qa_lightning.attention import (
+    check_padding_side,
+    pin_bigbird_attention,
+    use_windowed_attention,
+)
+from qa_lightning.backbones import (
+    any_config,
+    build_network,
+    longest_window,
+    network_class,
+    network_config,
+)
 from qa_lightning.batches import GlobalAttention
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES
 from qa_lightning.errors import InputError
@@ -186,6 +194,8 @@ def reader_from_checkpoint(
     # Flex computes the same, but is slow where there is no GPU.
     if config.model_type == "longformer" and contents.attention != "reference":
         use_windowed_attention(network)
+    elif config.model_type == "big_bird":
+        pin_bigbird_attention(network)
     network.train(False)
     return Reader(
         network=network,
@@ -224,15 +234,17 @@ def _window_settings(windows: Mapping[str, Any]) -> dict[str, Any]:
 
 def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Reader:
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        network, report = AutoModelForQuestionAnswering.from_pretrained(
+        config = any_config(name, revision)
+        network, report = cast(Any, network_class(config)).from_pretrained(
             name,
-            revision=revision,
+            config=config,
+            revision=revision or "main",
             dtype=dtype,
             output_loading_info=True,
-            trust_remote_code=False,
         )
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except InputError:
+        raise
     except Exception as error:  # safetensors, torch and transformers each raise their own
         found = "" if Path(name).is_dir() else " is no folder here, and as a Hub id it"
         raise InputError(
@@ -250,6 +262,9 @@ def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Rea
         raise InputError(f"Expected the weights of a trained network in {name!r}; {problem}.")
     if config.model_type == "longformer":
         use_windowed_attention(network)
+    elif config.model_type == "big_bird":
+        check_padding_side(config.model_type, tokenizer.padding_side)
+        pin_bigbird_attention(network)
     stored = stored_settings(name, revision)
     windows = default_windows(network, tokenizer) | stored.get("windows", {})
     return Reader(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qa_lightning.answerer.cutting import WindowRows
 from qa_lightning.answerer.loading import Reader
-from qa_lightning.backbones import model_inputs
+from qa_lightning.backbones import model_inputs, span_logits
 from qa_lightning.batches import WindowCollator, WindowDataset, word_masks
 from qa_lightning.candidates import (
     TokenCandidates,
@@ -33,10 +33,10 @@ class WindowRunner:
         self._decision = reader.decision
         self._device = device
         self._tokens = tokens_per_batch
-        self._inputs = model_inputs(self._network)
+        inputs = model_inputs(self._network)
         self._collate = WindowCollator.for_tokenizer(
             reader.tokenizer,
-            token_types=reader.token_types and "token_type_ids" in self._inputs,
+            token_types=reader.token_types and "token_type_ids" in inputs,
             global_attention=reader.global_attention if reader.is_longformer else None,
         )
 
@@ -61,10 +61,8 @@ class WindowRunner:
 
     def _run(self, batch: dict[str, Tensor], n_best: int) -> TokenCandidates:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
-        outputs = self._network(**{name: batch[name] for name in self._inputs if name in batch})
         candidates = window_candidates(
-            outputs.start_logits,
-            outputs.end_logits,
+            *span_logits(self._network, batch),
             context_mask_bl=batch["context_mask"],
             attention_mask_bl=batch["attention_mask"],
             cls_positions_b=batch["cls_positions"],

@@ -4,10 +4,18 @@
 every weight, name and checkpoint as they are; ``use_reference_attention`` is the way back.
 """
 
+from qa_lightning.attention.bigbird import check_padding_side
 from qa_lightning.attention.switch import (
+    pin_bigbird_attention,
     use_flex_attention,
     use_reference_attention,
     use_windowed_attention,
 )
 
-__all__ = ["use_flex_attention", "use_reference_attention", "use_windowed_attention"]
+__all__ = [
+    "check_padding_side",
+    "pin_bigbird_attention",
+    "use_flex_attention",
+    "use_reference_attention",
+    "use_windowed_attention",
+]

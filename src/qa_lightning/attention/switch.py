@@ -3,12 +3,14 @@
 from typing import Any, TypeVar
 
 from torch import nn
+from transformers.models.big_bird.modeling_big_bird import BigBirdAttention, BigBirdModel
 from transformers.models.longformer.modeling_longformer import (
     LongformerEncoder,
     LongformerModel,
     LongformerSelfAttention,
 )
 
+from qa_lightning.attention.bigbird import PinnedAttention, PinnedModel
 from qa_lightning.attention.flex import FlexSelfAttention
 from qa_lightning.attention.layers import WindowedEncoder, WindowedModel, WindowedSelfAttention
 from qa_lightning.errors import InputError
@@ -22,6 +24,7 @@ Replacements = tuple[tuple[type[nn.Module], type[nn.Module]], ...]
 AROUND: Replacements = ((LongformerEncoder, WindowedEncoder), (LongformerModel, WindowedModel))
 WINDOWED: Replacements = ((LongformerSelfAttention, WindowedSelfAttention), *AROUND)
 FLEX: Replacements = ((LongformerSelfAttention, FlexSelfAttention), *AROUND)
+PINNED: Replacements = ((BigBirdAttention, PinnedAttention), (BigBirdModel, PinnedModel))
 
 
 class _Switched:
@@ -88,6 +91,13 @@ def use_flex_attention(model: ModelT) -> ModelT:
         InputError: When the model holds no Longformer attention layer.
     """
     return _switch(model, FLEX)
+
+
+def pin_bigbird_attention(model: ModelT) -> ModelT:
+    """Let a BigBird attend by the length of its windows alone, in place; see ``bigbird``."""
+    for module in model.modules():
+        module.__class__ = _chosen_class(module, PINNED)
+    return model
 
 
 def _switch(model: ModelT, replacements: Replacements) -> ModelT:

@@ -8,20 +8,34 @@ from qa_lightning.backbones.adapters import (
 )
 from qa_lightning.backbones.building import (
     build_network,
+    check_checkpointing,
     load_network,
     longest_window,
     model_inputs,
     network_class,
     positions_of,
     recompute_activations,
+    trained_length,
 )
-from qa_lightning.backbones.configs import network_config, plain_config, pretrained_config
+from qa_lightning.backbones.configs import (
+    any_config,
+    network_config,
+    plain_config,
+    pretrained_config,
+)
+from qa_lightning.backbones.families import OWN_HEADS
+from qa_lightning.backbones.heads import HALVES
+from qa_lightning.backbones.reading import span_logits
 
 __all__ = [
+    "HALVES",
+    "OWN_HEADS",
     "adapter_problems",
     "adapter_settings",
     "add_adapters",
+    "any_config",
     "build_network",
+    "check_checkpointing",
     "load_network",
     "longest_window",
     "merged_weights",
@@ -32,4 +46,6 @@ __all__ = [
     "positions_of",
     "pretrained_config",
     "recompute_activations",
+    "span_logits",
+    "trained_length",
 ]

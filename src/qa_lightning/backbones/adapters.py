@@ -25,6 +25,7 @@ PROJECTIONS = frozenset(
         *("query", "key", "value", "query_global", "key_global", "value_global"),
         *("q_lin", "k_lin", "v_lin", "query_proj", "key_proj", "value_proj"),
         *("q_proj", "k_proj", "v_proj", "q", "k", "v", "Wqkv"),
+        *("in_proj", "q_head", "k_head", "v_head"),
     )
 )
 """What the projections of queries, keys and values are called in transformers' encoders."""
@@ -114,8 +115,8 @@ def _targets(network: PreTrainedModel, wanted: list[str] | None) -> list[str]:
     missing = ", ".join(sorted(chosen - linear)) or "its attention's projections"
     raise InputError(
         "Expected `model.lora.target_modules` to name linear layers of the network; "
-        f"{type(network).__name__} has none for {missing}. Choose among "
-        f"{', '.join(sorted(linear))}."
+        f"{type(network).__name__} has none for {missing}. "
+        + (f"Choose among {', '.join(sorted(linear))}." if linear else "Train it without.")
     )
 
 

@@ -10,26 +10,18 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_QUESTION_ANSWERING_MAPPING,
+    MODEL_MAPPING,
     AutoConfig,
     PreTrainedConfig,
 )
 from transformers import __version__ as transformers_version
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
-)
 
+from qa_lightning.backbones.families import OWN_HEADS, check_code, check_family
 from qa_lightning.errors import InputError
 from qa_lightning.folders import is_absent_folder
 from qa_lightning.saved import reason
 
 DEFAULT_TYPE = "longformer"
-
-# A decoder's token does not see what comes behind it; encoders were trained to fill in tokens, but
-# for these two, which were trained in ways of their own.
-_ENCODERS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, "splinter", "xlnet"} & {
-    *MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
-}
 
 # Written by transformers, and by us, into configs that came from it; nobody types it.
 _ORIGIN = "transformers_version"
@@ -67,12 +59,10 @@ def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
     values = dict(settings)
     from_transformers = values.pop(_ORIGIN, None) is not None
     model_type = values.pop("model_type", DEFAULT_TYPE)
-    reference = CONFIG_MAPPING[model_type]() if model_type in _ENCODERS else None
-    if reference is None or reference.is_encoder_decoder:
-        raise InputError(
-            "Expected `model.config.model_type` to be an encoder that transformers has a "
-            f"question-answering head for (longformer, bert, roberta, …); got {model_type!r}."
-        )
+    check_family(model_type, encoder_decoder=False)
+    reference = CONFIG_MAPPING[model_type]()
+    if model_type not in OWN_HEADS:
+        check_family(model_type, encoder_decoder=reference.is_encoder_decoder)
     config_class: type[PreTrainedConfig] = type(reference)
     unknown = {key for key in values if not hasattr(reference, key)}
     if unknown:
@@ -83,7 +73,7 @@ def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
             f"{', '.join(sorted(unknown))} is none. See its documentation for their names."
         )
     try:
-        return config_class(**values)
+        return _settled(config_class(**values))
     except UNBUILDABLE as error:
         raise not_buildable(error, model_type) from error
 
@@ -96,18 +86,41 @@ def pretrained_config(name: str, revision: str | None = None) -> PreTrainedConfi
             head in transformers.
     """
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(
-            name, revision=revision, trust_remote_code=False
-        )
+        config = any_config(name, revision)
+    except InputError:
+        raise
     except Exception as error:  # also that of a value of the wrong type, which is no ValueError
         raise not_loadable(name, error) from error
-    if config.model_type in _ENCODERS and not config.is_encoder_decoder:
-        return config
-    raise InputError(
-        "Expected `model.model_name_or_path` to be a Longformer, a BERT, a RoBERTa or another "
-        f"encoder that transformers has a question-answering head for; {name!r} is a "
-        f"{config.model_type!r} model. Name a checkpoint of such a kind."
-    )
+    check_family(config.model_type, name=name, encoder_decoder=config.is_encoder_decoder)
+    return config
+
+
+def any_config(name: str, revision: str | None = None) -> PreTrainedConfig:
+    """Load the config of any model of transformers, the encoder's of some in two halves.
+
+    Raises:
+        InputError: it asks for code of its repository.
+        OSError: there is none of that name.
+        ValueError: transformers does not know its type.
+    """
+    values, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
+    check_code(name, values)
+    return _settled(AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
+
+
+def _settled(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Leave out the decoder of those whose encoder stands alone; choose the only language."""
+    if config.model_type in OWN_HEADS:
+        config.is_encoder_decoder = False
+    if config.model_type == "xmod" and config.default_language is None:
+        languages = list(config.languages)
+        if len(languages) != 1:
+            raise InputError(
+                "Expected the config of an X-MOD model to name the `default_language` that it "
+                f"reads; got none. Set it there to one of {', '.join(languages)}."
+            )
+        config.default_language = languages[0]
+    return config
 
 
 def plain_config(config: PreTrainedConfig) -> dict[str, Any]:
@@ -141,7 +154,8 @@ def _is_plain(value: Any) -> bool:
 
 def _keys_read_by_the_network(config_class: type[PreTrainedConfig]) -> set[str]:
     """Return the keys that a network's code takes from its config, declared there or not."""
-    network = MODEL_FOR_QUESTION_ANSWERING_MAPPING[config_class]
+    own = config_class.model_type in OWN_HEADS
+    network = (MODEL_MAPPING if own else MODEL_FOR_QUESTION_ANSWERING_MAPPING)[config_class]
     source = inspect.getsource(sys.modules[network.__module__])
     return {name for found in _READ.findall(source) for name in found if name}
 

@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from qa_lightning.answerer.checkpoints import CheckpointContents
+from qa_lightning.backbones import HALVES, OWN_HEADS
 
 _GENERATED = "demo"  # a data set of this package
 _SHOWN_SCORES = ("exact_match", "f1")
@@ -39,6 +40,27 @@ question = torch.tensor([owner == 0 for owner in owners])
 question[0] = True  # the question and the first token attend globally
 inputs["global_attention_mask"] = question[None].long()"""
 
+_HEAD = (
+    """from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+model = AutoModelForQuestionAnswering.from_pretrained("THIS_REPOSITORY_OR_FOLDER")""",
+    """    outputs = model(**inputs)
+start_logits, end_logits = outputs.start_logits, outputs.end_logits""",
+)
+_OWN_HEAD = (
+    """from safetensors.torch import load_file
+from transformers import AUTO, AutoTokenizer
+from transformers.utils import cached_file
+
+# transformers has no head for this network: two logits a token, by one matrix.
+model = AUTO.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
+weights = load_file(cached_file("THIS_REPOSITORY_OR_FOLDER", "model.safetensors"))
+head = [weights[f"qa_outputs.{name}"] for name in ("weight", "bias")]""",
+    """    states = model(**inputs).last_hidden_state
+start_logits, end_logits = torch.nn.functional.linear(states, *head).unbind(-1)""",
+)
+"""Two parts of the example: how to load, and how to get the logits."""
+
 
 def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str:
     """Return the text of a model card: data, scores, settings and how to use it."""
@@ -51,7 +73,7 @@ def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str
         "## Scores",
         "\n".join(_score_lines(settings["scores"], settings["measured_on"])),
         "## How to use it",
-        _usage(settings, longformer=model_type == "longformer"),
+        _usage(settings, model_type),
         "## How it answers",
         "\n".join(_decision_lines(settings)),
         "## Training",
@@ -137,9 +159,11 @@ def _score_lines(scores: Mapping[str, Any], measured_on: str | None) -> Iterator
     )
 
 
-def _usage(settings: Mapping[str, Any], *, longformer: bool) -> str:
+def _usage(settings: Mapping[str, Any], model_type: str) -> str:
     windows = settings["windows"]
-    attending = _GLOBAL_ATTENTION if longformer else ""
+    attending = _GLOBAL_ATTENTION if model_type == "longformer" else ""
+    loading, logits = _OWN_HEAD if model_type in OWN_HEADS else _HEAD
+    auto = "AutoModelForTextEncoding" if model_type in HALVES else "AutoModel"
     return f"""```python
 from qa_lightning import QuestionAnswerer
 
@@ -153,18 +177,17 @@ With transformers alone, for one window of at most {windows["max_length"]} token
 
 ```python
 import torch
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+{loading.replace("AUTO", auto)}
 
 tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
-model = AutoModelForQuestionAnswering.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
 inputs = tokenizer("QUESTION", "DOCUMENT", return_tensors="pt", return_offsets_mapping=True)
 offsets = inputs.pop("offset_mapping")[0]
 owners = inputs.sequence_ids(0)
 context = torch.tensor([owner == 1 for owner in owners]){attending}{_token_types(windows)}
 with torch.no_grad():
-    outputs = model(**inputs)
-start = outputs.start_logits[0].masked_fill(~context, -torch.inf).argmax()
-end = outputs.end_logits[0].masked_fill(~context, -torch.inf)[start:].argmax() + start
+{logits}
+start = start_logits[0].masked_fill(~context, -torch.inf).argmax()
+end = end_logits[0].masked_fill(~context, -torch.inf)[start:].argmax() + start
 answer = "DOCUMENT"[offsets[start][0] : offsets[end][1]]
 ```"""
 

@@ -9,16 +9,23 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_scheduler
 
-from qa_lightning.attention import use_flex_attention, use_windowed_attention
+from qa_lightning.attention import (
+    check_padding_side,
+    pin_bigbird_attention,
+    use_flex_attention,
+    use_windowed_attention,
+)
 from qa_lightning.backbones import (
     adapter_problems,
     add_adapters,
     build_network,
+    check_checkpointing,
     load_network,
-    model_inputs,
     network_config,
     plain_config,
+    pretrained_config,
     recompute_activations,
+    span_logits,
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
@@ -192,18 +199,23 @@ class QAModule(LightningModule):
 
     def _build_network(self) -> PreTrainedModel:
         settings = self.hparams
-        if settings["config"] is None:
-            return load_network(settings["model_name_or_path"], settings["revision"])
-        network = build_network(network_config(settings["config"]))
+        name, revision = settings["model_name_or_path"], settings["revision"]
+        given = settings["config"]
+        config = pretrained_config(name, revision) if given is None else network_config(given)
+        if settings["gradient_checkpointing"]:
+            check_checkpointing(config)
+        tokenizer = getattr(getattr(self._trainer, "datamodule", None), "tokenizer", None)
+        if tokenizer is not None:
+            check_padding_side(config.model_type, tokenizer.padding_side)
+        if given is None:
+            return load_network(name, revision)
+        network = build_network(config)
         initialize(network, settings["initialization"])
         return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return start and end logits, each ``[b, l]``, of a batch of windows."""
-        network = self._built()
-        inputs = {key: batch[key] for key in model_inputs(network) if key in batch}
-        outputs = network(**inputs)
-        return outputs.start_logits, outputs.end_logits
+        return span_logits(self._built(), batch)
 
     def _built(self) -> PreTrainedModel:
         if self.network is None:
@@ -387,7 +399,9 @@ class QAModule(LightningModule):
 
 
 def _attend(network: PreTrainedModel, attention: str) -> None:
-    """Choose how a Longformer attends; no other network has a window to compute."""
+    """Choose how a Longformer attends; a BigBird never changes how it does."""
+    if network.config.model_type == "big_bird":
+        pin_bigbird_attention(network)
     if network.config.model_type != "longformer":
         return
     if attention == "windowed":
