@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from qa_lightning.alignment import DEFAULT_THRESHOLD, STATUSES, AlignedSpan, locate_answer
 from qa_lightning.alignment.occurrences import is_whole
+from qa_lightning.alignment.offsets import UNKNOWN, Offsets
 
 VOCABULARY = (
     "o a de do em Chopin Paris prêmio música Award 1996 sete VII &quot;Crazy Love&quot; canção "
@@ -15,8 +16,14 @@ WORDS = st.sampled_from(VOCABULARY.split())
 TEXTS = st.lists(WORDS, min_size=1, max_size=40).map(" ".join)
 
 
-def locate(context: str, question: str, answer: str, start: int = 0) -> AlignedSpan:
-    return locate_answer(context, question, answer, start, language="pt")
+# A file whose answers are all the first hit of a search, as a translation's are.
+SEARCHED = Offsets(zeros_are_noise=True, are_searched=True)
+
+
+def locate(
+    context: str, question: str, answer: str, start: int = 0, offsets: Offsets = UNKNOWN
+) -> AlignedSpan:
+    return locate_answer(context, question, answer, start, language="pt", offsets=offsets)
 
 
 def found_text(context: str, question: str, answer: str) -> str | None:
@@ -133,10 +140,12 @@ def test_the_occurrence_that_fits_the_question_is_taken():
         "Zelda visitou o castelo da montanha com todos os amigos e ficou lá muitos anos, longe da "
         "guerra. No fim da história, depois da batalha, Zelda derrotou o dragão vermelho."
     )
-    found = locate(context, "Quem derrotou o dragão vermelho depois da batalha?", "Zelda", 0)
+    question = "Quem derrotou o dragão vermelho depois da batalha?"
+    found = locate(context, question, "Zelda", 0, SEARCHED)
     assert found.start_char == context.rindex("Zelda")
     assert found.status == "moved"
     assert found.occurrence_changed
+    assert locate(context, question, "Zelda", 0)[:3] == (0, 5, "exact")
 
 
 def test_without_clear_evidence_the_occurrence_stays():
@@ -170,8 +179,8 @@ def test_scripts_without_spaces_have_no_inside_of_words(language, context, answe
 def test_an_inflected_form_that_fits_the_question_stays():
     context = "Os ursos pardos vivem no norte do parque. Na bandeira está um urso."
     question = "Que animais vivem no norte do parque?"
-    assert locate(context, question, "urso", 3)[:3] == (3, 7, "exact")
-    assert locate(context, "O que está na bandeira?", "urso", 3).start_char == 62
+    assert locate(context, question, "urso", 3, SEARCHED)[:3] == (3, 7, "exact")
+    assert locate(context, "O que está na bandeira?", "urso", 3, SEARCHED).start_char == 62
 
 
 def test_a_chosen_place_inside_a_word_is_kept():
@@ -191,11 +200,14 @@ def test_answers_of_many_sentences_are_found():
     assert found_text(context, "O que se conta?", answer) == " ".join(sentences)[:-1]
 
 
-def test_numbers_inside_numbers_are_not_trusted():
-    found = locate("Isso foi em 1996 na cidade.", "Quantos?", "1", 12)
+def test_numbers_inside_numbers_are_not_trusted_where_a_search_put_them():
+    found = locate("Isso foi em 1996 na cidade.", "Quantos?", "1", 12, SEARCHED)
     assert found.inside_word
     assert found.confidence < 0.5
-    better = locate("Em 1817 ele tinha sete anos.", "Com que idade?", "7", 6)
+    stated = locate("Isso foi em 1996 na cidade.", "Quantos?", "1", 12)
+    assert (stated.start_char, stated.status, stated.inside_word) == (12, "exact", True)
+    assert stated.confidence >= DEFAULT_THRESHOLD
+    better = locate("Em 1817 ele tinha sete anos.", "Com que idade?", "7", 6, SEARCHED)
     assert better.status == "moved"
     assert better.start_char == 18
 

@@ -54,8 +54,24 @@ def test_glossaries_exist_and_name_no_word_alone():
     [
         ("O filme foi recebido com elogios pelos críticos e pelo público em geral.", "pt"),
         ("The film was received with praise by the critics and by the public.", "en"),
-        ("", "en"),
+        ("", None),
+        ("La città si trova a nord e fu fondata dai Romani, con la sua parte di storia.", None),
+        ("A Real Academia Galega é unha institución da cidade da Coruña, e foi fundada no ano que "
+         "os membros da academia elixiron, polos outros e para o estudo da lingua.", None),
+        ("La ciudad de la que se habla está en el norte, y de ella se dice que no es la más alta.",
+         None),
+        ("Orașul este situat în partea de nord a țării și a fost fondat de romani.", None),
+        ("De stad ligt in het noorden van het land en is in de eeuw van de handel gesticht.", None),
+        ("Şehir ülkenin kuzeyinde yer alır ve Romalılar tarafından kurulmuştur.", None),
+        ("Η πόλη βρίσκεται στα βόρεια της χώρας.", None),
+        ("Thành phố nằm ở phía bắc của đất nước.", None),
+        ("העיר נמצאת בצפון הארץ.", None),
     ],
-)
-def test_language_is_told_from_the_text(text, code):
+)  # fmt: skip
+def test_language_is_told_from_the_text_and_never_guessed(text, code):
     assert detect_language([text]) == code
+
+
+def test_of_a_language_that_is_not_known_nothing_is():
+    assert not any(vars(lexicon_of(None)).values())
+    assert [code for code in LANGUAGES if lexicon_of(code).has_words] == ["pt", "en"]

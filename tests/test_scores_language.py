@@ -141,6 +141,10 @@ def test_language_figures_of_unanswerable_questions():
         ("Sông này dài bao nhiêu?", "vi", "how_many"),
         ("长江有多长？", "zh", "how_many"),
         ("他什么时候出生？", "zh", "when"),
+        ("В каком году родился Пушкин?", "ru", "when"),
+        ("Сколько их было?", "ru", "how_many"),
+        ("แม่น้ำอยู่ที่ไหน", "th", "where"),
+        ("เขาเกิดปีใด", "th", "when"),
     ],
 )
 def test_question_words(question, language, kind):

@@ -21,6 +21,8 @@ class Language:
         question_words: question class (``who``, ``when``, …) to the words that open such questions.
         function_words: prepositions, conjunctions, pronouns and auxiliaries, articles left out.
         light_words: possessives, negation and words of degree, which mean more than those.
+        telling_words: those of all these that no neighbouring language writes (``não``, where
+            Galician has ``non``): a text is in this language only where they stand too.
         cardinals: number words to their values.
         ordinals: ordinal words to their values.
         multipliers: words that multiply the number before them.
@@ -42,6 +44,7 @@ class Language:
     question_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     function_words: frozenset[str] = frozenset()
     light_words: frozenset[str] = frozenset()
+    telling_words: frozenset[str] = frozenset()
     cardinals: Mapping[str, int] = field(default_factory=dict)
     ordinals: Mapping[str, int] = field(default_factory=dict)
     multipliers: Mapping[str, int] = field(default_factory=dict)
@@ -73,6 +76,9 @@ tinha ter também já
 _PT_LIGHT_WORDS = """
 seu sua seus suas dele dela deles delas meu minha meus minhas nosso nossa não sem mais menos
 muito muita muitos muitas só apenas somente
+"""
+_PT_TELLING_WORDS = """
+um uma uns umas em num numa não são à às pelo pela pelos pelas também até muito muita isso
 """
 _PT_MULTIPLIERS = {
     "mil": 10**3, "milhão": 10**6, "milhões": 10**6, "bilhão": 10**9, "bilhões": 10**9,
@@ -125,6 +131,9 @@ being has have had do does did
 """
 _EN_LIGHT_WORDS = """
 its his her their my our your not without only more most less many much
+"""
+_EN_TELLING_WORDS = """
+the of and to that with from which
 """
 _EN_FIRST_CARDINALS = """
 two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
@@ -250,6 +259,27 @@ _ZH_QUESTIONS = _phrases(
     how="如何, 怎么, 怎麼, 怎样, 怎樣",
     how_many="多少, 几, 幾, 多久, 多长",
 )
+_RU_QUESTIONS = _phrases(
+    who="кто, кого, кому, кем, чей, чья, чьё, чьи",
+    what="что, чего, чему, чем",
+    which="какой, какая, какое, какие, какого, какую, каким, каких, какими, который, которая, "
+    "которое, которые",
+    when="когда, в каком году, какой год, какого числа, в какой день, в каком месяце, в каком веке",
+    where="где, куда, откуда, в каком городе, в какой стране, в каком месте",
+    why="почему, зачем, отчего",
+    how="как, каким образом",
+    how_many="сколько, скольких, насколько, как долго, как часто",
+)
+_TH_QUESTIONS = _phrases(
+    who="ใคร",
+    what="อะไร",
+    which="ไหน, ใด",
+    when="เมื่อไร, เมื่อไหร่, เมื่อใด, ตอนไหน, ปีใด, ปีไหน, ปีอะไร, วันใด, วันไหน",
+    where="ที่ไหน, ที่ใด, เมืองใด, เมืองไหน, ประเทศใด, ประเทศไหน",
+    why="ทำไม, เพราะเหตุใด, เพราะอะไร",
+    how="อย่างไร, ยังไง",
+    how_many="เท่าไร, เท่าไหร่, เท่าใด, กี่",
+)
 
 LANGUAGES: dict[str, Language] = {
     language.code: language
@@ -261,6 +291,7 @@ LANGUAGES: dict[str, Language] = {
             question_words=_PT_QUESTIONS,
             function_words=frozenset(_PT_FUNCTION_WORDS.split()),
             light_words=frozenset(_PT_LIGHT_WORDS.split()),
+            telling_words=frozenset(_PT_TELLING_WORDS.split()),
             multipliers=_PT_MULTIPLIERS,
             ones=("um",),
             number_joiners=("e",),
@@ -278,6 +309,7 @@ LANGUAGES: dict[str, Language] = {
             question_words=_EN_QUESTIONS,
             function_words=frozenset(_EN_FUNCTION_WORDS.split()),
             light_words=frozenset(_EN_LIGHT_WORDS.split()),
+            telling_words=frozenset(_EN_TELLING_WORDS.split()),
             multipliers={"thousand": 10**3, "million": 10**6, "billion": 10**9},
             ones=("a", "one"),
             number_joiners=("and",),
@@ -306,6 +338,8 @@ LANGUAGES: dict[str, Language] = {
             question_words=_VI_QUESTIONS,
         ),
         Language("zh", question_words=_ZH_QUESTIONS),
+        Language("ru", question_words=_RU_QUESTIONS),
+        Language("th", question_words=_TH_QUESTIONS),
     )
 }
 

@@ -1,23 +1,27 @@
 """Whole data sets: every answer gets a checked span, by one of five policies."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from multiprocessing import get_context
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from datasets import Dataset, Features, List, Value
 
-from qa_lightning.alignment.lexicon import detect_language
-from qa_lightning.alignment.locate import locate_answer
+from qa_lightning.alignment.exactness import SURE
+from qa_lightning.alignment.locating import locate_rows
+from qa_lightning.alignment.offsets import Offsets, measure_offsets
 from qa_lightning.alignment.records import STATUSES, AlignedSpan, AlignmentAudit
+from qa_lightning.alignment.rows import (
+    Progress,
+    Row,
+    language_of_rows,
+    read_rows,
+    stated_answers,
+)
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
-ALIGNMENT_VERSION: Final = 4
+ALIGNMENT_VERSION: Final = 5
 DEFAULT_THRESHOLD: Final = 0.85
 POLICIES: Final = ("repair", "drop", "no_answer", "keep", "strict")
 
@@ -27,18 +31,8 @@ SPANS_FEATURE: Final = {
     "status": List(Value("string")),
     "confidence": List(Value("float32")),
 }
-_CHUNK: Final = 256
+_AS_GIVEN: Final = ("drop", "strict")
 _NAMED_IDS: Final = 5
-
-
-class _Row(NamedTuple):
-    """Hold what alignment reads of one example."""
-
-    example_id: str
-    context: str
-    question: str
-    texts: Sequence[str]
-    starts: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -48,71 +42,23 @@ class _Trust:
     policy: str
     threshold: float
 
-    def span(self, found: AlignedSpan, text: str, answer_start: int) -> tuple[int, int] | None:
-        """Return the trusted ``(start_char, end_char)`` of one answer, or None."""
-        if self.policy == "keep":
-            return answer_start, answer_start + len(text)
-        if self.policy == "drop" and found.status != "exact":
-            return None
-        if found.start_char is None or found.end_char is None:
+    def span(self, found: AlignedSpan, row: Row, index: int) -> tuple[int, int] | None:
+        """Return the trusted ``(start_char, end_char)`` of one answer, or None.
+
+        ``keep``, ``drop`` and ``strict`` use the spans of the data and no other.
+        """
+        start = row.starts[index]
+        if self.policy == "keep" or (self.policy in _AS_GIVEN and row.stands(index)):
+            return start, start + len(row.texts[index])
+        if self.policy in _AS_GIVEN or found.start_char is None or found.end_char is None:
             return None
         if found.confidence < self.threshold:
             return None
         return found.start_char, found.end_char
 
 
-def _rows(examples: Dataset) -> Iterator[_Row]:
-    for row in examples.select_columns(["id", "context", "question", "answers"]):
-        answers = row["answers"]
-        yield _Row(
-            row["id"], row["context"], row["question"], answers["text"], answers["answer_start"]
-        )
-
-
-def _locate_all(rows: Iterable[_Row], language: str) -> list[list[AlignedSpan]]:
-    """Locate the answers of some examples; the unit of work of one process."""
-    return [
-        [
-            locate_answer(row.context, row.question, text, start, language=language)
-            for text, start in zip(row.texts, row.starts, strict=True)
-        ]
-        for row in rows
-    ]
-
-
-def _chunks(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
-    while chunk := list(islice(rows, _CHUNK)):
-        yield chunk
-
-
-def _located(
-    examples: Dataset,
-    language: str,
-    num_proc: int | None,
-    progress: Callable[[int], None] | None,
-) -> list[list[AlignedSpan]]:
-    work = partial(_locate_all, language=language)
-    located: list[list[AlignedSpan]] = []
-
-    def collect(parts: Iterable[list[list[AlignedSpan]]]) -> list[list[AlignedSpan]]:
-        for part in parts:
-            located.extend(part)
-            if progress is not None:
-                progress(len(part))
-        return located
-
-    if num_proc is None or num_proc <= 1:
-        return collect(map(work, _chunks(_rows(examples))))
-    # Spawned, since forking a process that holds torch or tokenizer threads may hang.
-    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn")) as pool:
-        return collect(pool.map(work, _chunks(_rows(examples))))
-
-
-def _spans_row(row: _Row, found: Sequence[AlignedSpan], trust: _Trust) -> dict[str, list[Any]]:
-    spans = [
-        trust.span(one, text, start)
-        for one, text, start in zip(found, row.texts, row.starts, strict=True)
-    ]
+def _spans_row(row: Row, found: Sequence[AlignedSpan], trust: _Trust) -> dict[str, list[Any]]:
+    spans = [trust.span(one, row, index) for index, one in enumerate(found)]
     return {
         "start_char": [None if span is None else span[0] for span in spans],
         "end_char": [None if span is None else span[1] for span in spans],
@@ -138,12 +84,12 @@ def _check_arguments(policy: str, threshold: float) -> None:
         )
 
 
-def _refuse_misaligned(rows: Sequence[_Row], located: Sequence[Sequence[AlignedSpan]]) -> None:
+def _refuse_misaligned(rows: Sequence[Row]) -> None:
     """Raise for the policy ``strict`` where an answer's text is not at its place."""
     bad = [
         row.example_id
-        for row, found in zip(rows, located, strict=True)
-        if not all(_stands(row, index) for index in range(len(found)))
+        for row in rows
+        if not all(row.stands(index) for index in range(len(row.texts)))
     ]
     if bad:
         named = ", ".join(map(repr, bad[:_NAMED_IDS]))
@@ -154,9 +100,14 @@ def _refuse_misaligned(rows: Sequence[_Row], located: Sequence[Sequence[AlignedS
         )
 
 
-def _stands(row: _Row, index: int) -> bool:
-    text, start = row.texts[index], row.starts[index]
-    return start >= 0 and row.context[start : start + len(text)] == text and bool(text)
+def _as_given(row: Row, found: Sequence[AlignedSpan]) -> list[AlignedSpan]:
+    """Return what was found with the data's own span wherever its text stands there."""
+    return [
+        AlignedSpan(row.starts[index], row.starts[index] + len(row.texts[index]), "exact", SURE)
+        if row.stands(index) and one.status != "exact"
+        else one
+        for index, one in enumerate(found)
+    ]
 
 
 def _audit(
@@ -165,6 +116,8 @@ def _audit(
     *,
     trust: _Trust,
     dropped: int,
+    language: str | None,
+    offsets: Offsets,
 ) -> AlignmentAudit:
     flat = [one for found in located for one in found]
     starts = [start for row in spans for start in row["start_char"]]
@@ -182,6 +135,11 @@ def _audit(
         inside_words=sum(one.inside_word for one in flat),
         without_span=sum(not _has_span(row) for row in spans),
         dropped=dropped,
+        language=language,
+        drifted=sum(one.drifted for one in flat),
+        offset_unit=offsets.unit,
+        offsets_are_noise=offsets.are_noise or offsets.zeros_are_noise,
+        inside_letters=sum(one.inside_letter for one in flat),
     )
 
 
@@ -199,7 +157,7 @@ def align_examples(
     drop: bool = True,
     language: str | None = None,
     num_proc: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Dataset, AlignmentAudit]:
     """Add the column ``spans`` to examples, and say what was found and done.
 
@@ -210,15 +168,17 @@ def align_examples(
     Args:
         examples: canonical examples.
         policy: ``repair`` trusts every span from the threshold on; ``drop`` only answers that
-            stand at ``answer_start``; ``no_answer`` trusts as ``repair`` and keeps the others, to
-            be labelled as unanswerable; ``keep`` trusts ``answer_start`` blindly; ``strict``
-            refuses data with a misaligned answer.
+            stand at ``answer_start``, there; ``no_answer`` trusts as ``repair`` and keeps the
+            others, to be labelled as unanswerable; ``keep`` trusts ``answer_start`` blindly;
+            ``strict`` does too, and refuses data with a misaligned answer.
         threshold: confidence from which a span is trusted.
         drop: leave out examples that have answers but no trusted span (for training; ``repair``
             and ``drop`` only). False for evaluation: nothing is removed.
-        language: ISO 639-1 code; None to tell it from the contexts.
+        language: ISO 639-1 code; None to tell it from the contexts, which may be in one of which
+            nothing is known.
         num_proc: number of processes; None for this one alone.
-        progress: called with the number of examples done since the last call.
+        progress: called with the phase, ``offsets`` or ``questions``, and the number of examples
+            done in it since the last call.
 
     Raises:
         InputError: unknown policy or language, threshold outside 0 to 1, or, under ``strict``,
@@ -226,15 +186,24 @@ def align_examples(
     """
     _check_arguments(policy, threshold)
     trust = _Trust(policy, threshold)
-    rows = list(_rows(examples))
-    code = language or detect_language(row.context for row in rows)
-    located = _located(examples, code, num_proc, progress)
+    tell = progress or _untold
+    rows = read_rows(examples)
     if policy == "strict":
-        _refuse_misaligned(rows, located)
+        _refuse_misaligned(rows)
+    code = language or language_of_rows(rows)
+    offsets = measure_offsets(stated_answers(rows, tell))
+    located = locate_rows(rows, code, offsets, num_proc=num_proc, progress=tell)
+    if policy in _AS_GIVEN:
+        located = [_as_given(row, found) for row, found in zip(rows, located, strict=True)]
     spans = [_spans_row(row, found, trust) for row, found in zip(rows, located, strict=True)]
     aligned = examples.add_column("spans", spans, feature=Features(SPANS_FEATURE))
     kept = [index for index, row in enumerate(spans) if _has_span(row)]
     if drop and policy in ("repair", "drop") and len(kept) < len(spans):
         aligned = aligned.select(kept)
     dropped = len(spans) - len(aligned)
-    return aligned, _audit(located, spans, trust=trust, dropped=dropped)
+    audit = _audit(located, spans, trust=trust, dropped=dropped, language=code, offsets=offsets)
+    return aligned, audit
+
+
+def _untold(phase: str, done: int) -> None:
+    """Take in progress that nobody asked for."""

@@ -7,8 +7,18 @@ from qa_lightning.alignment.compounds import fitted_words
 from qa_lightning.alignment.confidence import Evidence, confidence_of
 from qa_lightning.alignment.contexts import Context, read_context
 from qa_lightning.alignment.edges import Edges, closed_end, refined_edges
+from qa_lightning.alignment.exactness import (
+    AMBIGUOUS,
+    DRIFTED,
+    INSIDE_WORD,
+    SURE,
+    check_exact,
+    find_elsewhere,
+    found_at,
+)
 from qa_lightning.alignment.matching import Candidate, Match, Matcher
-from qa_lightning.alignment.occurrences import AMBIGUOUS, INSIDE_WORD, check_exact, find_moved
+from qa_lightning.alignment.occurrences import Wanted
+from qa_lightning.alignment.offsets import NEAR, UNKNOWN, Offsets, explained_place, nearest
 from qa_lightning.alignment.questions import QuestionEvidence
 from qa_lightning.alignment.records import UNALIGNED, AlignedSpan
 from qa_lightning.alignment.words import SYMBOLS, words_of
@@ -21,6 +31,7 @@ _CONTENDERS: Final = 0.2
 _NO_RIVAL: Final = 0.25
 _TIE: Final = 0.01
 _BETTER_THAN_INSIDE: Final = 0.5
+_CLEARLY_MEANT: Final = 0.85
 _EQUAL_WORD: Final = 0.97  # likeness from which words differ in their writing only
 
 
@@ -45,16 +56,27 @@ class _Ranked(NamedTuple):
 
 
 def locate_answer(
-    context: str, question: str, answer: str, answer_start: int, *, language: str
+    context: str,
+    question: str,
+    answer: str,
+    answer_start: int,
+    *,
+    language: str | None,
+    offsets: Offsets = UNKNOWN,
 ) -> AlignedSpan:
     """Find the span of an answer in its context.
+
+    In this order: the text as it stands at its offset; where a drifting offset means; the same but
+    for white space; but for case and punctuation; and, where the words of the language are known,
+    in other words.
 
     Args:
         context: raw context.
         question: raw question, whose words tell apart equally good places.
         answer: gold text.
         answer_start: where the data set says that it stands.
-        language: ISO 639-1 code of the three texts.
+        language: ISO 639-1 code of the three texts; None for one that is not known.
+        offsets: what the data set as a whole shows of its offsets.
 
     Raises:
         InputError: a language that is not in the table.
@@ -66,19 +88,53 @@ def locate_answer(
     """
     if not answer.strip():
         return UNALIGNED
+    read = read_context(context, language)
+    wanted = Wanted(answer, read)
+    place = offsets.place(context, answer_start)
+    if place != answer_start and (drifted := wanted.at(place)) is not None:
+        return found_at(drifted, wanted, DRIFTED, drifted=True)
     if answer_start >= 0 and context.startswith(answer, answer_start):
-        found = check_exact(context, question, answer, answer_start, language=language)
-        if found.confidence > INSIDE_WORD:
-            return found
-        # "7" inside "1817": perhaps the context says "sete" where it is meant.
-        other = _reworded(read_context(context, language), question, answer)
-        is_better = other.confidence > _BETTER_THAN_INSIDE
-        return other._replace(status="moved", occurrence_changed=True) if is_better else found
-    if answer in context:
-        moved = find_moved(context, question, answer, language=language)
-        if moved is not None:
-            return moved
-    return _reworded(read_context(context, language), question, answer)
+        return _exact(wanted, question, answer_start, offsets)
+    found = _meant(wanted, answer_start, place, offsets) or find_elsewhere(
+        wanted, question, answer_start, offsets
+    )
+    return found or (_reworded(read, question, answer) if read.lexicon.has_words else UNALIGNED)
+
+
+def _exact(wanted: Wanted, question: str, start: int, offsets: Offsets) -> AlignedSpan:
+    """Return the span of an answer that stands where the data set says."""
+    found = check_exact(wanted, question, start, offsets)
+    if found.confidence > INSIDE_WORD:
+        return found
+    # "7" inside "1817", where a search put it: perhaps the context says "sete" where it is meant.
+    other = _reworded(wanted.context, question, wanted.answer)
+    is_apart = other.start_char is not None and not (
+        other.start_char < start + len(wanted.answer) and start < (other.end_char or 0)
+    )
+    if is_apart and other.confidence > _BETTER_THAN_INSIDE:
+        return other._replace(status="moved", occurrence_changed=True)
+    return found
+
+
+def _meant(wanted: Wanted, start: int, place: int, offsets: Offsets) -> AlignedSpan | None:
+    """Return the span that an offset means although the text does not stand there."""
+    if place >= 0 and (here := wanted.at(place)) is not None:
+        return found_at(here, wanted, SURE)
+    if not offsets.say_something(start):
+        return None
+    if offsets.unit is None:
+        explained = explained_place(wanted, start, offsets)
+        if explained is not None:
+            return found_at(explained, wanted, DRIFTED, drifted=True)
+    first, end = max(place - NEAR, 0), place + NEAR + 1
+    for found in (wanted.in_blanks(first, end), wanted.in_folded(first, end)):
+        near = nearest(found, place, offsets)
+        if near is not None:
+            one, probability = near
+            is_clear = probability >= _CLEARLY_MEANT
+            confidence = DRIFTED if is_clear else min(probability, AMBIGUOUS)
+            return found_at(one, wanted, confidence, drifted=is_clear)
+    return None
 
 
 def _reworded(context: Context, question: str, answer: str) -> AlignedSpan:

@@ -19,6 +19,8 @@ class AlignedSpan(NamedTuple):
         occurrence_changed: the text stood at ``answer_start``, but another occurrence fits the
             question clearly better.
         inside_word: the span begins or ends inside a larger word or number.
+        inside_letter: it begins or ends inside a letter, between it and its accent or vowel sign.
+        drifted: the offset was off, and tells the place all the same.
     """
 
     start_char: int | None
@@ -27,6 +29,8 @@ class AlignedSpan(NamedTuple):
     confidence: float
     occurrence_changed: bool = False
     inside_word: bool = False
+    inside_letter: bool = False
+    drifted: bool = False
 
 
 UNALIGNED: Final = AlignedSpan(None, None, "unaligned", 0.0)
@@ -55,6 +59,13 @@ class AlignmentAudit:
         unheld_ids: the first of their ids.
         ceilings: the best official scores (0 to 100) that any extractive model can reach, by
             name: ``exact_match`` and ``f1``, and with a suffix under stated limits.
+        language: code of the texts' language; None where it is not known.
+        drifted: answers found by offsets that were off.
+        offset_unit: what the offsets of the data count in place of characters, where the answers
+            prove it.
+        offsets_are_noise: offsets at which the text does not stand say nothing about its place.
+        inside_letters: answers that were left although they cut a letter from its accent or vowel
+            sign.
     """
 
     policy: str
@@ -72,6 +83,11 @@ class AlignmentAudit:
     unheld: int | None = None
     unheld_ids: Sequence[str] = ()
     ceilings: Mapping[str, float] = field(default_factory=dict)
+    language: str | None = None
+    drifted: int = 0
+    offset_unit: str | None = None
+    offsets_are_noise: bool = False
+    inside_letters: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the audit as plain, JSON-ready types."""

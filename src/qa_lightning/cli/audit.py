@@ -183,7 +183,10 @@ def _aligned(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("questions", total=len(examples))
+        tasks = {
+            phase: progress.add_task(phase, total=len(examples))
+            for phase in ("offsets", "questions")
+        }
         return align_examples(
             examples,
             policy="repair",
@@ -191,7 +194,7 @@ def _aligned(
             drop=False,
             language=cfg.language,
             num_proc=cfg.num_proc,
-            progress=lambda done: progress.advance(task, done),
+            progress=lambda phase, done: progress.advance(tasks[phase], done),
         )
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 from qa_lightning.languages import language_of
 
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 # Devanagari's vowel signs are no word characters to Python, so that \b would cut words.
 _INSIDE_A_WORD = r"[\w\u0900-\u0963]"
 

@@ -62,9 +62,15 @@ def _answer_rows(audit: AlignmentAudit) -> Iterator[tuple[str, str, str]]:
     trusted = f"trusted (confidence {audit.threshold:g} or more)"
     yield trusted, f"{audit.trusted:,}", _share(audit.trusted, whole)
     yield "  repaired", f"{audit.repaired:,}", _share(audit.repaired, whole)
+    yield "    by an offset that was off", f"{audit.drifted:,}", ""
     yield "    moved to a better occurrence", f"{audit.changed_occurrences:,}", ""
     yield "only inside larger words", f"{audit.inside_words:,}", _share(audit.inside_words, whole)
+    yield "  cut inside a letter, left as they are", f"{audit.inside_letters:,}", ""
     yield "questions left without a span", f"{audit.without_span:,}", ""
+    yield "offsets count", audit.offset_unit or "characters", ""
+    if audit.offsets_are_noise:
+        yield "  where the text is not there they say nothing", "", ""
+    yield "language", audit.language or "not told: no rules but of writing", ""
 
 
 def _ceiling_rows(audit: AlignmentAudit, facts: DatasetFacts) -> Iterator[tuple[str, str, str]]:

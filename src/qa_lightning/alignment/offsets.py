@@ -1,0 +1,218 @@
+"""What the offsets of a data set are worth: what they count, how far they drift, or nothing.
+
+One offset cannot tell whether it is a person's or a missing value, or whether the tool counted
+bytes; a file of them can. It is measured once, before any answer is looked for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from qa_lightning.alignment.contexts import Context, read_context
+from qa_lightning.alignment.occurrences import Occurrence, Wanted, is_whole
+from qa_lightning.alignment.units import UNITS, drifted_places, place_in
+
+NEAR: Final = 16  # characters: real files drift by up to 13
+_PROOF: Final = 3  # answers that a way of counting explains, and nothing else does
+_CONTRADICTED: Final = 0.05
+_EXPLAINED: Final = 0.5
+_MISSED: Final = 3
+# What is believed of drifts and of whole words before a file shows its own, in answers.
+_PRIOR_DRIFTS: Final = 2.0
+_PRIOR_WORDS: Final = 10.0
+_PRIOR_WHOLE: Final = 0.95
+_PRIOR_WHOLE_SUM: Final = sum(1.0 / (1 + abs(drift)) ** 2 for drift in range(-NEAR, NEAR + 1))
+# From so many repeated answers on it shows whether somebody chose among the places.
+_REPEATED: Final = 20
+_FIRST: Final = 0.98
+
+
+class Stated(NamedTuple):
+    """Hold what a data set says of one answer.
+
+    Attributes:
+        context: raw context.
+        text: gold text.
+        start: where it is said to stand.
+    """
+
+    context: str
+    text: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Hold what is known of the offsets of a data set; nothing by default.
+
+    Attributes:
+        unit: what they count in place of characters, of `units.UNITS`, where that is proven.
+        plausible: what single ones may count.
+        drifts: characters from the offset to the text, of answers near it, to their number.
+        whole: answers that stand as whole words.
+        partial: answers that stand inside words.
+        zero_counts: an offset of 0 says as much as others; it is what missing ones look like.
+        zeros_are_noise: an offset of 0 stands for a missing one.
+        are_noise: offsets at which the text does not stand say nothing.
+        are_searched: exact ones are the first hit of a search, where nobody chose the place.
+    """
+
+    unit: str | None = None
+    plausible: tuple[str, ...] = tuple(UNITS)
+    drifts: Mapping[int, int] = field(default_factory=dict)
+    whole: int = 0
+    partial: int = 0
+    zero_counts: bool = False
+    zeros_are_noise: bool = False
+    are_noise: bool = False
+    are_searched: bool = False
+
+    def say_something(self, start: int) -> bool:
+        """Tell whether an offset at which its text does not stand tells the place at all."""
+        return not self.are_noise and (start > 0 or (start == 0 and self.zero_counts))
+
+    def place(self, context: str, start: int) -> int:
+        """Return the character that an offset means by the proven way of counting."""
+        place = place_in(context, self.unit, start) if self.unit else start
+        return start if place is None else place
+
+    def weight(self, one: Occurrence, place: int) -> float:
+        """Return how likely an occurrence is meant by an offset that points at a place."""
+        drift = one.start_char - place
+        prior = _PRIOR_DRIFTS / (1 + abs(drift)) ** 2 / _PRIOR_WHOLE_SUM
+        near = (self.drifts.get(drift, 0) + prior) / (sum(self.drifts.values()) + _PRIOR_DRIFTS)
+        seen = self.whole + self.partial
+        whole = (self.whole + _PRIOR_WORDS * _PRIOR_WHOLE) / (seen + _PRIOR_WORDS)
+        return near * (whole if one.is_whole else 1.0 - whole)
+
+
+UNKNOWN: Final = Offsets()
+
+
+def nearest(
+    found: Sequence[Occurrence], place: int, offsets: Offsets
+) -> tuple[Occurrence, float] | None:
+    """Return the occurrence that an offset means, and how likely it is that one; None of none."""
+    if not found:
+        return None
+    weights = [offsets.weight(one, place) for one in found]
+    best = max(range(len(found)), key=lambda index: (weights[index], -found[index].start_char))
+    return found[best], weights[best] / sum(weights)
+
+
+def explained_place(wanted: Wanted, start: int, offsets: Offsets) -> Occurrence | None:
+    """Return where an answer stands by what its offset may count in place of characters."""
+    places = dict(drifted_places(wanted.context.text, start))
+    for unit in offsets.plausible:
+        found = wanted.at(places[unit]) if unit in places else None
+        if found is not None and found.is_whole:
+            return found
+    return None
+
+
+@dataclass
+class _Tally:
+    """Count what the answers of a data set show of its offsets."""
+
+    explained: Counter[str] = field(default_factory=Counter)
+    contradicted: Counter[str] = field(default_factory=Counter)
+    unexplained: Counter[str] = field(default_factory=Counter)
+    drifts: Counter[int] = field(default_factory=Counter)
+    whole: Counter[bool] = field(default_factory=Counter)
+    astray: int = 0
+    repeated: int = 0
+    first: int = 0
+    far: int = 0
+    zero_near: int = 0
+    zero_missed: int = 0
+
+    def add_units(self, wanted: Wanted, start: int, stands: bool) -> None:
+        occurs = stands or bool(wanted.in_blanks())
+        self.astray += occurs and not stands
+        for unit, place in drifted_places(wanted.context.text, start) if occurs else ():
+            hit = wanted.context.text.startswith(wanted.answer, place)
+            hit = hit or (not stands and wanted.at(place) is not None)
+            if hit != stands:
+                (self.explained if hit else self.contradicted)[unit] += 1
+            elif not hit:
+                self.unexplained[unit] += 1
+
+    def add_exact(self, one: Stated) -> None:
+        self.whole[is_whole(one.context, one.start, one.start + len(one.text))] += 1
+        first = one.context.find(one.text)
+        if one.context.find(one.text, first + 1) >= 0:
+            self.repeated += 1
+            self.first += first == one.start
+
+    def add_missed(self, wanted: Wanted, start: int, place: int) -> None:
+        near = wanted.in_blanks(max(place - NEAR, 0), place + NEAR + 1)
+        if start <= 0:
+            self.zero_near += bool(near)
+            self.zero_missed += not near
+        elif not near:
+            self.far += bool(wanted.in_blanks())
+        if len(near) == 1:
+            self.drifts[near[0].start_char - place] += 1
+            self.whole[near[0].is_whole] += 1
+
+    def plausible(self) -> list[str]:
+        """Return the ways of counting that explain more than they leave, best first."""
+        explained, against = self.explained, self.contradicted
+        fitting = [
+            unit
+            for unit in UNITS
+            if explained[unit] > against[unit]
+            and explained[unit] >= _EXPLAINED * (explained[unit] + self.unexplained[unit])
+        ]
+        return sorted(fitting, key=lambda unit: against[unit] - explained[unit])
+
+    def proven(self) -> str | None:
+        """Return the way of counting that explains most answers that are astray."""
+        least = max(_PROOF, _EXPLAINED * self.astray)
+        for unit in self.plausible():
+            explained = self.explained[unit]
+            if explained >= least and self.contradicted[unit] <= _CONTRADICTED * explained:
+                return unit
+        return None
+
+    def offsets(self, unit: str | None) -> Offsets:
+        near = self.drifts.total()
+        zeros_are_noise = self.zero_missed >= _MISSED and self.zero_missed > self.zero_near
+        are_noise = self.far >= _MISSED and self.far > _MISSED * near
+        nobody_chose = self.repeated >= _REPEATED and self.first >= _FIRST * self.repeated
+        return Offsets(
+            unit=unit,
+            plausible=tuple(self.plausible()),
+            drifts=dict(self.drifts),
+            whole=self.whole[True],
+            partial=self.whole[False],
+            zeros_are_noise=zeros_are_noise,
+            zero_counts=self.zero_near >= _MISSED and not zeros_are_noise,
+            are_noise=are_noise,
+            are_searched=(zeros_are_noise or are_noise) and nobody_chose,
+        )
+
+
+def _read(context: str) -> Context:
+    return read_context(context, None)
+
+
+def measure_offsets(answers: Iterable[Stated]) -> Offsets:
+    """Return what the answers of a data set, those of one context in a row, show of its offsets."""
+    tally = _Tally()
+    missed: list[Stated] = []
+    for one in answers:
+        stands = one.start >= 0 and one.context.startswith(one.text, one.start)
+        if one.text.strip():
+            tally.add_units(Wanted(one.text, _read(one.context)), one.start, stands)
+            if stands:
+                tally.add_exact(one)
+            else:
+                missed.append(one)
+    unit = tally.proven()
+    known = Offsets(unit=unit)
+    for one in missed:
+        wanted = Wanted(one.text, _read(one.context))
+        tally.add_missed(wanted, one.start, known.place(one.context, one.start))
+    return tally.offsets(unit)
