@@ -126,4 +126,4 @@ def test_disturbed_labels_are_found_at_their_places(disturbed, realdata, languag
     for way, disturb in disturbed.WAYS.items():
         figures, _ = disturbed.judged([disturb(label) for label in labels])
         assert figures.wrong <= (0.03 if "no offsets" in way else 0.005) * figures.labels, way
-        assert figures.lost <= (0.12 if "no offsets" in way else 0.02) * figures.labels, way
+        assert figures.lost <= (0.12 if "no offsets" in way else 0.03) * figures.labels, way
