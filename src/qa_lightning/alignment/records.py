@@ -110,4 +110,4 @@ class AlignmentAudit:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild an audit from what `to_dict` returned."""
-        return cls(**values)
+        return cls(**{**values, "unheld_ids": tuple(values.get("unheld_ids", ()))})
