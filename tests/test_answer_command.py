@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,56 @@ def test_an_answer_is_shown_in_its_place(ask: Any, checkpoint: Path) -> None:
     assert QUESTION in shown
     assert f"[[{expected.text}]]" in shown
     assert f"characters {expected.start_char}-{expected.end_char}" in shown
+
+
+def test_json_is_utf8_whatever_the_terminal_takes(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: Path
+) -> None:
+    text = "北京在哪裡？ São Тула ığdır 😀"
+    words = ["--checkpoint", str(checkpoint), "--device", "cpu", "--json", "--question"]
+    asked = [text, "half \udc80", "--context", f"{CONTEXT} {text}"]
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    command.run(command.build_parser().parse_args([*words, *asked]))
+    whole, half = out.buffer.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert json.dumps(text, ensure_ascii=False).encode() in whole
+    assert json.loads(half)["question"] == "half \udc80"
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_model_that_never_saw_no_answer_gives_it_no_probability(
+    seen: bool, checkpoint: Path, tmp_path: Path
+) -> None:
+    path = write_checkpoint(tmp_path / "best.ckpt", fitted={"no_answer": seen, "threshold": 1e9})
+    answerer = QuestionAnswerer.from_checkpoint(path, device="cpu")
+    for answers in (
+        answerer.answer(QUESTION, CONTEXT),
+        answerer.answer(QUESTION, " "),
+        answerer.answer_documents(QUESTION, [CONTEXT, ROWS[1]["context"]]),
+    ):
+        told = answers.to_dict()
+        assert told["no_answer_probability"] == (answers.no_answer_probability if seen else None)
+        assert told["confidence"] is not None
+
+
+def test_a_cut_question_is_told(ask: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        ask("--question", QUESTION, "--context", CONTEXT)
+        assert "are cut there" not in caplog.text
+        long = f"{QUESTION} " * 20
+        ask("--question", QUESTION, long, "--context", CONTEXT)
+    assert (
+        f"1 of 1 questions have more than 24 tokens and are cut there, the first {long[:60]!r}"
+        in (caplog.text)
+    )
+
+
+def test_a_record_tells_itself_in_a_line(checkpoint: Path) -> None:
+    answerer = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
+    answers = answerer.answer(QUESTION * 50, CONTEXT * 20, n_best=20)
+    assert len(answers) == 20
+    assert f"text={answers.text!r}, start_char={answers.start_char}" in repr(answers)
+    assert len(repr(answers)) < 300
 
 
 def test_json_lines_of_several_questions(ask: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The audit command: table, panels, lines, repaired data and page."""
 
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -153,6 +154,10 @@ def test_the_page_is_self_contained_escaped_and_filtered(squad, tmp_path):
     assert names.count("script") == 1
     assert "b" not in names
     assert not any("src" in attrs or "href" in attrs for _, attrs in page.tags)
+    # HTML would drop the blanks that set the summary's lines in.
+    told = path.read_text(encoding="utf-8")
+    assert "<td>  without an answer</td>" in told
+    assert re.search(r"\btd \{[^}]*white-space: pre-wrap", told)
     assert page.statuses == ["exact", "surface", "surface", "unaligned"]
     assert page.marked == ["brancos", "89,4%", "O século XX"]
     filters = [attrs["data-status"] for tag, attrs in page.tags if tag == "button"]

@@ -86,6 +86,44 @@ def test_the_card_tells_data_scores_and_settings(exported: Path) -> None:
     assert str(exported.parent) not in card
 
 
+@pytest.mark.parametrize(
+    ("base", "linked", "told"),
+    [
+        ("allenai/longformer-base-4096", True, "from `allenai/longformer-base-4096`"),
+        ("bert-base-cased", True, "from `bert-base-cased`"),
+        ("/home/somebody/models/own", False, "from `own`"),
+        (None, False, "from random weights"),
+    ],
+)
+@pytest.mark.parametrize("licence", ["apache-2.0", None])
+def test_the_card_names_base_model_licence_seed_and_batch(
+    base: str | None, linked: bool, told: str, licence: str | None, run_folder: Path, tmp_path: Path
+) -> None:
+    file = run_folder / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(file, weights_only=True) | {"base_model": base}
+    checkpoint["datamodule_hyper_parameters"] |= {"seed": 13, "batch_size": 6}
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save(checkpoint, tmp_path / "run" / "checkpoints" / "best.ckpt")
+    scores = tmp_path / "scores.json"
+    scores.write_text(json.dumps({**SCORES, "temperature": 1.75}))
+    options = () if licence is None else ("--license", licence)
+    output = tmp_path / "model"
+    run("--checkpoint", tmp_path / "run", "--output", output, "--scores", scores, *options)
+    card = (output / "README.md").read_text("utf-8")
+    front = yaml.safe_load(card.split("---")[1])
+    assert front.get("base_model") == (base if linked else None)
+    assert front.get("license") == licence
+    assert told in card
+    assert (f"Licence: `{licence}`" if licence else "Its licence is not stated") in card
+    assert "/home/somebody" not in card
+    assert "| seed | `13` |" in card
+    assert "| batch_size | `6` |" in card
+    table = card.split("## Scores")[1].split("##")[0]
+    assert "f1" in table
+    assert "temperature" not in table
+    assert "temperature" in card.split("## How it answers")[1]
+
+
 def test_the_cards_own_example_runs(exported: Path) -> None:
     card = (exported / "README.md").read_text("utf-8")
     ours, theirs = re.findall(r"```python\n(.*?)```", card, re.DOTALL)

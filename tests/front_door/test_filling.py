@@ -66,6 +66,28 @@ def test_the_models_tokenizer_is_the_default(
     assert read_yaml(tmp_path / "run" / "config.yaml")["data"]["tokenizer"] == tokenizer
 
 
+def test_from_python_too(
+    small_settings: Settings, small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Without a name the tokenizer is that of the folder that the trainer's model comes from."""
+    from lightning.pytorch import Trainer
+
+    from qa_lightning import QADataModule, QAModule
+    from qa_lightning.errors import InputError
+
+    settings = {key: v for key, v in small_settings["data"].items() if key != "tokenizer"}
+    data = QADataModule(**settings)
+    with pytest.raises(InputError, match=r"Expected `tokenizer` \(`data.tokenizer`\).* got none"):
+        data.tokenizer  # noqa: B018
+    model = QAModule(str(small_files["model"]))
+    options = {"logger": False, "enable_progress_bar": False, "default_root_dir": tmp_path}
+    trainer = Trainer(fast_dev_run=1, accelerator="cpu", **options)  # type: ignore[arg-type]
+    trainer.fit(model, datamodule=data)
+    assert data.tokenizer.name_or_path == str(small_files["model"])
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    assert read_checkpoint(tmp_path / "x.ckpt")["base_model"] == str(small_files["model"])
+
+
 def test_a_seed_drawn_at_random_is_kept(small: Path, tmp_path: Path) -> None:
     run("fit", "--config", small, "--seed_everything", "true")
     saved = read_yaml(tmp_path / "run" / "config.yaml")

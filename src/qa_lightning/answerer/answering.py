@@ -236,7 +236,13 @@ class QuestionAnswerer:
             n_best=kept,
         )
         for question, document, answers in zip(questions, documents, decided, strict=True):
-            yield placed(question, document.text, answers, n_best=n_best)
+            yield placed(
+                question,
+                document.text,
+                answers,
+                n_best=n_best,
+                knows_no_answer=self.reader.decision.no_answer,
+            )
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class CheckpointContents:
         global_step: likewise.
         best_score: the monitored score of this checkpoint, if one was kept.
         monitor: its name.
+        base_model: what the training started from; None where that was chance.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class CheckpointContents:
     global_step: int
     best_score: float | None = None
     monitor: str | None = None
+    base_model: str | None = None
 
 
 def checkpoint_file(source: str | Path) -> Path | None:
@@ -151,6 +153,7 @@ def contents_of(saved: SavedRun) -> CheckpointContents:
         global_step=saved.values.get("global_step") or 0,
         best_score=score,
         monitor=monitor,
+        base_model=saved.values.get("base_model"),
     )
 
 

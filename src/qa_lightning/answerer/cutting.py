@@ -1,5 +1,6 @@
 """Questions and documents → windows, each distinct document tokenized once."""
 
+import logging
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,10 @@ from qa_lightning.features.windows import (
     plan_windows,
 )
 
+log = logging.getLogger(__name__)
+
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_TOLD = 10  # portions with cut questions that are told: millions of questions have many
 _SHOWN = 60  # characters of a question in an error message
 
 
@@ -101,6 +105,7 @@ class WindowCutter:
         # The Rust tokenizer raises "Already borrowed" when a thread sets its state while another
         # encodes, which every call may do.
         self._lock = lock or threading.Lock()
+        self._told = 0
         with self._lock:
             self._layout = layout_of(tokenizer, settings.separators)
 
@@ -139,6 +144,7 @@ class WindowCutter:
         asked = self._tokenize([text.lstrip() for text in questions], with_offsets=False)
         contexts = _token_table(documents)
         length_r = np.minimum(asked.length_r, self._settings.max_question_length)
+        self._tell_cut(questions, asked.length_r)
         check_room(length_r, [text[:_SHOWN] for text in questions], self._settings, self._layout)
         from_the_end = self._tokenizer.truncation_side == "left"
         plan = plan_windows(
@@ -152,6 +158,19 @@ class WindowCutter:
         places = place_parts(plan, self._layout)
         for batch in window_batches(plan, places, None, assembler):
             yield WindowRows(pa.Table.from_batches([batch]))
+
+    def _tell_cut(self, questions: Sequence[str], length_r: NDArray[np.int64]) -> None:
+        most = self._settings.max_question_length
+        cut = np.flatnonzero(length_r > most).tolist()
+        if not cut or self._told >= _TOLD:
+            return
+        self._told += 1
+        log.warning(
+            "%d of %d questions have more than %d tokens and are cut there, the first %r: raise "
+            "`max_question_length`, or ask shorter ones%s",
+            *(len(cut), len(questions), most, questions[cut[0]][:_SHOWN]),
+            "; others are not told" if self._told == _TOLD else "",
+        )
 
     def _tokenize(self, texts: Sequence[str], *, with_offsets: bool) -> TokenTable:
         with self._lock:

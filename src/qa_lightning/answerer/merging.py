@@ -10,7 +10,9 @@ from qa_lightning.answers import QuestionAnswers
 from qa_lightning.answers.merging import probabilities
 
 
-def placed(question: str, context: str, answers: QuestionAnswers, *, n_best: int) -> Answers:
+def placed(
+    question: str, context: str, answers: QuestionAnswers, *, n_best: int, knows_no_answer: bool
+) -> Answers:
     """Put a question's answers into their document; texts are slices of the raw context."""
     return Answers(
         question=question,
@@ -28,6 +30,7 @@ def placed(question: str, context: str, answers: QuestionAnswers, *, n_best: int
         is_answerable=answers.is_answerable,
         no_answer_probability=answers.no_answer_probability,
         null_score=answers.null_score,
+        knows_no_answer=knows_no_answer,
     )
 
 
@@ -67,4 +70,5 @@ def merge_documents(
         and (not decision.no_answer or null_score - found[0].score <= threshold),
         no_answer_probability=float(no_answer[0]),
         null_score=null_score,
+        knows_no_answer=decision.no_answer,
     )

@@ -38,8 +38,13 @@ _SCHEMA = pa.schema(
 Row = dict[str, Any]
 
 
-def answer_row(question_id: str, answers: QuestionAnswers, *, n_best: int) -> Row:
-    """Return what is written of a question: null in place of an answer that is not given."""
+def answer_row(
+    question_id: str, answers: QuestionAnswers, *, n_best: int, knows_no_answer: bool
+) -> Row:
+    """Return what is written of a question: null in place of an answer that is not given.
+
+    So is the probability of no answer, of a model that never saw a question without one.
+    """
     given = answers.answer
     return {
         "id": question_id,
@@ -47,7 +52,7 @@ def answer_row(question_id: str, answers: QuestionAnswers, *, n_best: int) -> Ro
         "start_char": given and given.start_char,
         "end_char": given and given.end_char,
         "confidence": answers.confidence,
-        "no_answer_probability": answers.no_answer_probability,
+        "no_answer_probability": answers.no_answer_probability if knows_no_answer else None,
         "n_best": [answer._asdict() for answer in answers.answers[:n_best]],
     }
 

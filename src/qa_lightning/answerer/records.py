@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, overload
 
 from qa_lightning.answerer.showing import answers_html, passage_html
 
+_ASKED = 80  # characters of a question in a record's own words
 _AROUND = 120  # characters of the document on either side of an answer
 
 
@@ -53,7 +54,7 @@ class PlacedAnswer(NamedTuple):
         return passage_html(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answers(Sequence[PlacedAnswer]):
     """Hold what is answered to one question: the n-best spans, and whether the best is given.
 
@@ -67,6 +68,8 @@ class Answers(Sequence[PlacedAnswer]):
         is_answerable: whether the best span is given as the answer.
         no_answer_probability: of there being no answer, 0 to 1.
         null_score: score of the no-answer.
+        knows_no_answer: whether the model saw questions without an answer; if not, the
+            probability that there is none means nothing, and is null in ``to_dict``.
     """
 
     question: str
@@ -74,6 +77,7 @@ class Answers(Sequence[PlacedAnswer]):
     is_answerable: bool
     no_answer_probability: float
     null_score: float
+    knows_no_answer: bool = True
 
     @property
     def answer(self) -> PlacedAnswer | None:
@@ -127,6 +131,14 @@ class Answers(Sequence[PlacedAnswer]):
         """Show the answers marked in their passages, in a notebook."""
         return answers_html(self)
 
+    def __repr__(self) -> str:
+        """Tell the question and what is given; the n-best with their surroundings fill pages."""
+        given = f"text={self.text!r}, start_char={self.start_char}, end_char={self.end_char}"
+        return (
+            f"Answers(question={self.question[:_ASKED]!r}, {given}, "
+            f"confidence={self.confidence:.4f}, n_best={len(self.n_best)})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON: the given answer's fields, null without one."""
         return {
@@ -136,7 +148,7 @@ class Answers(Sequence[PlacedAnswer]):
             "end_char": self.end_char,
             "confidence": self.confidence,
             "is_answerable": self.is_answerable,
-            "no_answer_probability": self.no_answer_probability,
+            "no_answer_probability": self.no_answer_probability if self.knows_no_answer else None,
             "n_best": [answer.to_dict() for answer in self.n_best],
         }
 

@@ -294,7 +294,7 @@ class AnsweredQuestions(Sequence[QuestionAnswers]):
         return hash(tuple(self))
 
     def __repr__(self) -> str:
-        return repr(list(self))
+        return f"<answers to {len(self):,} questions>"
 
     def __reduce__(self) -> tuple[type, tuple[list[QuestionAnswers]]]:
         return list, (list(self),)

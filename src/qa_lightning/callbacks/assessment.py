@@ -21,6 +21,8 @@ from qa_lightning.candidates import WindowCandidates, to_characters
 from qa_lightning.errors import InputError
 from qa_lightning.scores import bootstrap_interval
 
+_SHOWN = ("exact_match", "f1", "loss")  # scores in an assessment's own words
+
 
 @dataclass(frozen=True)
 class AnswerSettings:
@@ -59,7 +61,7 @@ class AnswerSettings:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Assessment:
     """Hold the outcome of a pass.
 
@@ -76,6 +78,11 @@ class Assessment:
     partial: bool
     settings: AnswerSettings
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Tell the main figures: slices and curves fill pages."""
+        shown = {name: round(self.scores[name], 4) for name in _SHOWN if name in self.scores}
+        return f"Assessment({shown}, {len(self.answers):,} answers, partial={self.partial})"
 
 
 def assess(

@@ -204,7 +204,7 @@ class PredictionWriter(Callback):
             n_best=self._decision.n_best,
         )
         written = [
-            answer_row(name, answer, n_best=self.n_best)
+            answer_row(name, answer, n_best=self.n_best, knows_no_answer=self._decision.no_answer)
             for name, answer in zip(ids, answers, strict=True)
         ]
         self._parts.write(number, written)

@@ -139,9 +139,11 @@ def _show_json(answers: "Answers", sources: "list[Document]") -> None:
         if source.pages_of(*span):
             answer["pages"] = source.pages_of(*span)
             answer["rectangles"] = [place._asdict() for place in source.rectangles(*span)]
-    # ASCII alone: a lone surrogate of a question has no other form, and any terminal can show it.
-    sys.stdout.write(json.dumps(entry) + "\n")
+    line = json.dumps(entry, ensure_ascii=False) + "\n"
+    # UTF-8 whatever the terminal's encoding is; a stray half of a character is escaped, as JSON is.
     sys.stdout.flush()
+    sys.stdout.buffer.write(line.encode(errors="backslashreplace"))
+    sys.stdout.buffer.flush()
 
 
 def _show(answers: "Answers", sources: "list[Document]") -> None:

@@ -22,6 +22,12 @@ def build_parser() -> jsonargparse.ArgumentParser:
         help="a scores.json for the model card (default: the run's own, if of this checkpoint)",
     )
     parser.add_argument(
+        "--license",
+        type=str | None,
+        default=None,
+        help="the licence for the model card, by its id on the Hub, such as apache-2.0",
+    )
+    parser.add_argument(
         "--push_to_hub",
         type=str | None,
         default=None,
@@ -47,7 +53,9 @@ def run(cfg: jsonargparse.Namespace) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if cfg.push_to_hub is not None:
         check_repository(cfg.push_to_hub)
-    folder = export_checkpoint(cfg.checkpoint, cfg.output, scores_file=cfg.scores)
+    folder = export_checkpoint(
+        cfg.checkpoint, cfg.output, scores_file=cfg.scores, license_id=cfg.license
+    )
     sys.stdout.write(f"{folder}\n")
     if cfg.push_to_hub is not None:
         address = push_to_hub(folder, cfg.push_to_hub, private=cfg.private)

@@ -223,10 +223,21 @@ class QADataModule(LightningDataModule):
             return load_tokenizer(name, revision=self.hparams["tokenizer_revision"])
         if self._source().source == "demo":
             return demo_tokenizer(seed=self._seed)
+        model = self._model_name()
+        if model is not None:
+            return load_tokenizer(model[0], revision=model[1])
         raise InputError(
-            "Expected `data.tokenizer` (a Hub id or a folder), since the model is built from a "
-            "config and has none of its own; got none."
+            "Expected `tokenizer` (`data.tokenizer`): a Hub id, a folder or a fast tokenizer; got "
+            "none, and no trainer with a model that was loaded by a name, whose tokenizer it would "
+            "be."
         )
+
+    def _model_name(self) -> tuple[str, str | None] | None:
+        """Return name and revision of the checkpoint that the trainer's model starts from."""
+        module = self.trainer.lightning_module if self.trainer else None
+        settings = getattr(module, "hparams", {})
+        name = settings.get("model_name_or_path")
+        return (str(name), settings.get("revision")) if name is not None else None
 
     def prepare_data(self) -> None:
         """Read, align and tokenize on one process, into the cache."""

@@ -28,7 +28,11 @@ _SPLIT_OF_STAGE = {"val": "validation", "test": "test"}
 
 
 def export_checkpoint(
-    source: str | Path, output: str | Path, *, scores_file: str | Path | None = None
+    source: str | Path,
+    output: str | Path,
+    *,
+    scores_file: str | Path | None = None,
+    license_id: str | None = None,
 ) -> Path:
     """Write a checkpoint as transformers stores models; the folder appears whole or not at all.
 
@@ -41,6 +45,7 @@ def export_checkpoint(
         output: a folder that does not exist, or is empty.
         scores_file: a ``scores.json`` for the card; None is that of the run's last validation, if
             it was of this checkpoint.
+        license_id: the licence for the card, by its id on the Hub (``apache-2.0``).
 
     Returns:
         The folder.
@@ -60,7 +65,7 @@ def export_checkpoint(
     contents = read_checkpoint(file)
     scores = read_scores(contents, scores_file)
     with whole_folder(folder, "--output") as scratch:
-        _write(contents, scores, _split_of(scores_file), scratch)
+        _write(contents, scores, _split_of(scores_file), scratch, license_id)
     return folder
 
 
@@ -126,7 +131,11 @@ def _split_of(scores_file: str | Path | None) -> str | None:
 
 
 def _write(
-    contents: CheckpointContents, scores: Mapping[str, Any], measured_on: str | None, folder: Path
+    contents: CheckpointContents,
+    scores: Mapping[str, Any],
+    measured_on: str | None,
+    folder: Path,
+    license_id: str | None,
 ) -> None:
     reader = reader_from_checkpoint(contents)
     write_tokenizer_files(contents.tokenizer_files, folder)
@@ -137,7 +146,8 @@ def _write(
     settings = settings_of(reader) | {"format": 1} | scored
     text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
-    (folder / CARD).write_text(model_card(contents, settings), encoding="utf-8")
+    card = model_card(contents, settings | {"license": license_id})
+    (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def _finite(scores: Mapping[str, Any]) -> dict[str, Any]:

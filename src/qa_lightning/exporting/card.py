@@ -20,6 +20,8 @@ _DATA_KEYS = (
     "val_split",
     "alignment",
     "negative_windows",
+    "batch_size",
+    "seed",
 )
 _TRAINING_KEYS = (
     "objective",
@@ -34,6 +36,9 @@ _TRAINING_KEYS = (
     "warmup_ratio",
     "lr_schedule",
 )
+
+# What `scores.json` holds beside scores: settings have a table of their own.
+_NO_SCORES = ("epoch", "global_step", "total", "temperature", "threshold", "null_score_threshold")
 
 _GLOBAL_ATTENTION = """
 question = torch.tensor([owner == 0 for owner in owners])
@@ -69,7 +74,7 @@ def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str
         f"---\n{_metadata(contents, settings).to_yaml()}\n---",
         "# Extractive question answering over long documents",
         f"A network of type `{model_type}` that answers a question with a span of the document, "
-        "word for word. Trained with qa_lightning.",
+        f"word for word. Trained with qa_lightning{_origin(contents, settings.get('license'))}",
         "## Scores",
         "\n".join(_score_lines(settings["scores"], settings["measured_on"])),
         "## How to use it",
@@ -88,10 +93,25 @@ def _model_type(contents: CheckpointContents) -> str:
     return str(contents.config.get("model_type", "longformer"))
 
 
+def _origin(contents: CheckpointContents, licence: str | None) -> str:
+    """Tell what the training started from, and under which licence the result is."""
+    base = contents.base_model
+    start = f" from `{_short(base)}`" if base else " from random weights"
+    if licence:
+        return f"{start}. Licence: `{licence}`."
+    sources = f"that of `{_short(base)}` and " if base else ""
+    return f"{start}. Its licence is not stated: {sources}that of the data decide."
+
+
+def _short(name: str) -> str:
+    """Return a Hub id, or a folder's name without its place on somebody's machine."""
+    return Path(name).name if _is_path({"dataset": name}) else name
+
+
 def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> ModelCardData:
     scores = settings["scores"]
     model_type = _model_type(contents)
-    dataset = dataset_name(contents.data)
+    dataset, base = dataset_name(contents.data), contents.base_model
     results = [
         EvalResult(
             task_type="question-answering",
@@ -106,6 +126,8 @@ def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> Mode
     return ModelCardData(
         model_name=f"{model_type}-question-answering" if results else None,
         language=settings["language"],
+        license=settings.get("license"),
+        base_model=base if base and not _is_path({"dataset": base}) else None,
         library_name="transformers",
         pipeline_tag="question-answering",
         tags=[model_type, "extractive-question-answering", "qa_lightning"],
@@ -140,7 +162,7 @@ def _score_lines(scores: Mapping[str, Any], measured_on: str | None) -> Iterator
         for name, value in scores.items()
         if isinstance(value, int | float)
         and not name.endswith(("_low", "_high"))
-        and name not in ("epoch", "global_step", "total")
+        and name not in _NO_SCORES
     }
     if not numbers:
         yield "None are known."

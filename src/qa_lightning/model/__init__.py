@@ -176,6 +176,7 @@ class QAModule(LightningModule):
         self.network: PreTrainedModel | None = None
         self.guard = StepGuard(nonfinite)
         self._lora: dict[str, Any] | None = None
+        self._base_model = model_name_or_path
 
     def setup(self, stage: str) -> None:
         """Let checkpoints be read safely and written whole, whatever trainer this is."""
@@ -350,6 +351,7 @@ class QAModule(LightningModule):
         if self.network is None:
             return
         check_weights(self)
+        checkpoint["base_model"] = self._base_model
         checkpoint["nonfinite_steps"] = self.guard.state_dict()
         hyper_parameters = dict(checkpoint.get("hyper_parameters", {}))
         hyper_parameters.update(
@@ -368,6 +370,7 @@ class QAModule(LightningModule):
             InputError: weights are missing, foreign, of another shape, or not finite.
         """
         self.configure_model()
+        self._base_model = self._base_model or checkpoint.get("base_model")
         if "nonfinite_steps" in checkpoint:
             self.guard.load_state_dict(checkpoint["nonfinite_steps"])
         weights = checkpoint.get("state_dict")
