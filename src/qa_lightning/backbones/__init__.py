@@ -5,6 +5,7 @@ from qa_lightning.backbones.adapters import (
     adapter_settings,
     add_adapters,
     merged_weights,
+    target_problems,
 )
 from qa_lightning.backbones.building import (
     build_network,
@@ -47,5 +48,6 @@ __all__ = [
     "pretrained_config",
     "recompute_activations",
     "span_logits",
+    "target_problems",
     "trained_length",
 ]

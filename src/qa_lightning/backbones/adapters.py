@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
+from qa_lightning.backbones.building import build_network
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, flag, number, problems, shown, whole
 
@@ -58,6 +60,16 @@ def adapter_problems(given: Mapping[str, Any] | None) -> Iterator[str]:
     for key in sorted(map(str, given.keys() - DEFAULTS.keys())):
         yield f"Expected `model.lora` to hold keys among {', '.join(DEFAULTS)}; got {key!r}."
     yield from problems(RULES, adapter_settings(given), prefix="model.lora.")
+
+
+def target_problems(config: PreTrainedConfig, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if a network, built without memory, has no such layers to adapt."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = build_network(config)
+    try:
+        _targets(network, adapter_settings(given)["target_modules"])
+    except InputError as error:
+        yield str(error)
 
 
 def add_adapters(network: PreTrainedModel, given: Mapping[str, Any]) -> dict[str, Any]:

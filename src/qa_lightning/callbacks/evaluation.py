@@ -13,6 +13,7 @@ from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_losses
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
+from qa_lightning.callbacks.run_checks import data_language, run_problems
 from qa_lightning.callbacks.scored import SplitData
 from qa_lightning.callbacks.word_borders import decide_borders
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES, window_candidates
@@ -102,8 +103,19 @@ class AnswerEvaluation(Callback):
         self._checkpoint_progress: dict[str, int] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Decide whether answers end where words do; the data is there by now."""
-        language = self.language or trainer.datamodule.hparams.get("language")  # type: ignore[attr-defined]
+        """Refuse what would fail after hours, and decide whether answers end where words do.
+
+        The data is there by now, the weights are not.
+
+        Raises:
+            InputError: no data module of ours, a key that is never logged, no validation in reach.
+        """
+        language = self.language or data_language(trainer)
+        asked = run_problems(
+            trainer, pl_module, stage=stage, language=language, metrics=tuple(self.metrics)
+        )
+        if found := list(asked):
+            raise InputError("\n".join(found))
         self.ends_at_borders = decide_borders(self.word_borders, language, trainer)
 
     # Each evaluation loop: begin, add each batch, finish.

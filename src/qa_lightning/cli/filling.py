@@ -1,40 +1,28 @@
 """Values that the user need not type twice, and what can be refused before anything runs."""
 
 import logging
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from jsonargparse import Namespace
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from qa_lightning.backbones import network_config, positions_of, pretrained_config
-from qa_lightning.callbacks.checkpoints import RULES as CHECKPOINT_RULES
+from qa_lightning.backbones import (
+    network_config,
+    positions_of,
+    pretrained_config,
+    target_problems,
+)
 from qa_lightning.callbacks.evaluation import evaluation_problems
-from qa_lightning.callbacks.predictions import RULES as PREDICTION_RULES
-from qa_lightning.callbacks.tracking import RULES as TRACKING_RULES
+from qa_lightning.cli.preflight import run_problems
 from qa_lightning.datamodule import data_problems, load_tokenizer
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
 from qa_lightning.longify import SUPPORTED
 from qa_lightning.model import module_problems
-from qa_lightning.ranges import Rule, number, problems, whole
 
 log = logging.getLogger(__name__)
 
-LOWER_IS_BETTER = ("loss", "calibration_error")
-TRAINER_RULES: dict[str, Rule] = {
-    "accumulate_grad_batches": whole(1),
-    "gradient_clip_val": number(0, optional=True, remedy="null is for no clipping."),
-    "max_epochs": whole(-1, optional=True),
-    "min_epochs": whole(0, optional=True),
-    "max_steps": whole(-1),
-    "min_steps": whole(0, optional=True),
-    "num_sanity_val_steps": whole(-1, optional=True),
-    "check_val_every_n_epoch": whole(1, optional=True),
-    "log_every_n_steps": whole(0, optional=True),
-}
-"""What Lightning takes, and then fails or errs with."""
+DEFAULT_EPOCHS = 3
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 
 
@@ -44,25 +32,22 @@ def fill_and_check(config: Namespace, command: str) -> None:
     Raises:
         InputError: one line for each problem.
     """
-    fill_plain(config)
+    _fill_plain(config)
     found = [
         *module_problems(config.model),
         *data_problems(config.data),
         *objective_data_problems(config),
         *evaluation_problems(config.evaluation),
-        *problems(CHECKPOINT_RULES, vars(config.checkpoint), prefix="checkpoint."),
-        *problems(PREDICTION_RULES, vars(config.prediction), prefix="prediction."),
-        *problems(TRACKING_RULES, vars(config.tracking), prefix="tracking."),
-        *folder_problems(config),
-        *trainer_problems(config.trainer),
-        *monitor_problems(config.checkpoint),
+        *run_problems(config, command),
         *split_problems(config.data, command),
     ]
     if not found:
         _fill_from_tokenizer(config)
         found = list(network_problems(config))
     if found:
-        raise InputError("\n".join(found))
+        raise InputError("\n".join(dict.fromkeys(found)))
+    if command == "fit":
+        _fill_epochs(config.trainer)
     if command != "fit" and config.ckpt_path is None and config.model.config is not None:
         log.warning(
             "the network of `model.config` starts from random weights: its answers mean nothing. "
@@ -84,8 +69,7 @@ def split_problems(data: Namespace, command: str) -> Iterator[str]:
         )
 
 
-def fill_plain(config: Namespace) -> None:
-    """Fill what other keys say, without reading a file."""
+def _fill_plain(config: Namespace) -> None:
     if config.data.tokenizer is None and config.model.model_name_or_path is not None:
         config.data.tokenizer = config.model.model_name_or_path
         config.data.tokenizer_revision = config.model.revision
@@ -95,6 +79,18 @@ def fill_plain(config: Namespace) -> None:
     if config.data.seed is None and not isinstance(seed, bool):
         config.data.seed = seed
     _fill_for_objective(config.model, config.data)
+
+
+def _fill_epochs(trainer: Namespace) -> None:
+    """Bound a training that nothing else does: Lightning's own bound is a thousand epochs."""
+    unbounded = trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None
+    if unbounded and not trainer.fast_dev_run:
+        trainer.max_epochs = DEFAULT_EPOCHS
+        log.warning(
+            "`trainer.max_epochs` was left open: training ends after %d epochs. Set it, or "
+            "`trainer.max_steps`.",
+            DEFAULT_EPOCHS,
+        )
 
 
 def _fill_for_objective(model: Namespace, data: Namespace) -> None:
@@ -157,51 +153,6 @@ def _tokenizer(config: Namespace) -> PreTrainedTokenizerBase:
     )
 
 
-def trainer_problems(trainer: Namespace) -> Iterator[str]:
-    """Yield a sentence for each of the trainer's numbers that is out of its range."""
-    yield from problems(TRAINER_RULES, vars(trainer), prefix="trainer.")
-
-
-def monitor_problems(checkpoint: Namespace) -> Iterator[str]:
-    """Yield a sentence if the best checkpoint would be the worst, or known only after an epoch."""
-    monitor, mode = checkpoint.monitor or "", checkpoint.mode
-    if not monitor.startswith(("val/", "train/")):
-        yield (
-            f"Expected `checkpoint.monitor` to be a key that is logged, such as `val/f1` or "
-            f"`val/loss`; got {monitor!r}."
-        )
-    elif monitor.endswith(LOWER_IS_BETTER) and mode == "max":
-        yield (
-            f"Expected `checkpoint.mode` min with {monitor!r}, of which less is better; got "
-            f"{mode!r}, which would keep the worst. Set `checkpoint.mode` to min."
-        )
-
-
-def folder_problems(config: Namespace) -> Iterator[str]:
-    """Yield a sentence for each folder that results would go into, but cannot."""
-    keys = (
-        "trainer.default_root_dir",
-        "checkpoint.dirpath",
-        "evaluation.output_dir",
-        "data.cache_dir",
-    )
-    for key in keys:
-        folder = config.get(key)
-        if folder is None and key == "trainer.default_root_dir":
-            folder = "."
-        if folder is None or "://" in str(folder):
-            continue
-        path = Path(folder).expanduser().absolute()
-        there = next(place for place in (path, *path.parents) if place.exists())
-        if not there.is_dir():
-            yield f"Expected `{key}` to be a folder; {there} is a file. Name another."
-        elif not os.access(there, os.W_OK | os.X_OK):
-            yield (
-                f"Expected `{key}` to be a folder to write into; {there} is not writable. Name "
-                "another, or change its permissions."
-            )
-
-
 def network_problems(config: Namespace) -> Iterator[str]:
     """Yield a sentence if windows or their token ids do not fit the network."""
     settings = _network_settings(config)
@@ -212,6 +163,8 @@ def network_problems(config: Namespace) -> Iterator[str]:
             f"{config.data.max_length}. Lower `data.max_length`, or "
             + _more_room(config.model.model_name_or_path, settings)
         )
+    if config.model.lora is not None:
+        yield from target_problems(settings, config.model.lora)
     tokens = len(_tokenizer(config))
     if tokens > settings.vocab_size:
         yield (

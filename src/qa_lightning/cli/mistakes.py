@@ -3,7 +3,7 @@
 import difflib
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import Any
 
 import yaml
 
+from qa_lightning.cli.strict_yaml import load_yaml
 from qa_lightning.errors import InputError
+from qa_lightning.ranges import shown
 from qa_lightning.saved import reason
 
+GROUPS = ("trainer", "model", "data", "evaluation", "checkpoint", "prediction", "tracking")
 _RESTORING = "lightning.pytorch.trainer.connectors.checkpoint_connector"
 _UNKNOWN_KEY = re.compile(r"(?:does not accept option '|unrecognized arguments: --)([\w.]+)")
 
@@ -26,7 +29,7 @@ def check_configs(arguments: Sequence[str]) -> None:
     """
     for path in config_files(arguments):
         try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+            settings = load_yaml(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(
                 f"Expected YAML in {path}; it cannot be read: {' '.join(str(error).split())}. "
@@ -37,6 +40,13 @@ def check_configs(arguments: Sequence[str]) -> None:
             raise InputError(
                 f"Expected keys such as `data:` and `model:` in {path}; got {found}. Write them, "
                 "or leave this `--config` out."
+            )
+        plain = [key for key in GROUPS if not isinstance(settings.get(key, {}), Mapping | None)]
+        if plain:
+            told = "; ".join(f"`{key}:` is {shown(settings[key])}" for key in plain)
+            raise InputError(
+                f"Expected keys below {', '.join(f'`{key}:`' for key in plain)} in {path}; {told}. "
+                f"`lightning fit --help {plain[0]}` tells them."
             )
 
 
@@ -63,7 +73,7 @@ def explained(error: Exception, arguments: Sequence[str], known: Iterable[str]) 
         return message
     key = found[1]
     for path in config_files(arguments):
-        if _holds(yaml.safe_load(path.read_text(encoding="utf-8")), key.split(".")):
+        if _holds(load_yaml(path.read_text(encoding="utf-8")), key.split(".")):
             message += f" (in {path})"
     near = difflib.get_close_matches(key, list(known), n=1)
     command = arguments[0]

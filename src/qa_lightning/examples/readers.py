@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from qa_lightning.encodings import open_text
 from qa_lightning.errors import InputError
+from qa_lightning.examples.json_texts import parse_json
 from qa_lightning.examples.nested import document_rows, nested_rows
 from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row, Unreadable
 from qa_lightning.examples.tables import row_dicts
@@ -72,7 +73,7 @@ def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     with open_text(lambda: _open(path), path) as stream:
         text = stream.read()
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except json.JSONDecodeError as error:
         if _starts_with_whole_line(text):
             lines = io.StringIO(text, newline="\n")
@@ -87,7 +88,7 @@ def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
 
 def _starts_with_whole_line(text: str) -> bool:
     try:
-        first = json.loads(text.lstrip().partition("\n")[0])
+        first = parse_json(text.lstrip().partition("\n")[0])
     except json.JSONDecodeError:
         return False
     return isinstance(first, dict)
@@ -113,7 +114,7 @@ def _line_rows(stream: Iterable[str], columns: ColumnNames) -> Iterator[KeyedRow
 
 def _parse_line(text: str) -> Row:
     try:
-        row = json.loads(text)
+        row = parse_json(text)
     except json.JSONDecodeError as error:
         return Unreadable(f"is no JSON: {error.msg} at column {error.colno}")
     return row if isinstance(row, dict) else Unreadable("is JSON, but no object {...}")

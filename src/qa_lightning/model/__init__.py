@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_scheduler
@@ -33,14 +33,15 @@ from qa_lightning.model.finite import POLICIES, StepGuard, check_weights
 from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
     base_rate,
+    follow_rate,
     freeze_embeddings,
     parameter_groups,
+    schedule_problems,
 )
 from qa_lightning.model.sharding import read_whole, shard, whole
 from qa_lightning.model.storing import store_whole
 from qa_lightning.objectives import Objective, objective_problems
 from qa_lightning.ranges import Rule, flag, one_of, problems, text
-from qa_lightning.resuming import ExactResume
 from qa_lightning.saved import local_file, read_saved, reason, weight_problems
 
 ATTENTIONS = ("windowed", "flex", "reference")
@@ -129,6 +130,8 @@ class QAModule(LightningModule):
         adam_betas: AdamW's decay rates of the two moments.
         warmup_ratio: share of all optimizer steps, 0 to 1, in which the rate rises from zero.
         lr_schedule: one of ``LR_SCHEDULES``.
+        schedule_steps: optimizer steps over which the rate runs to its end; None: those of the
+            whole training, which must have an end then (not so for a constant rate).
         gradient_checkpointing: recompute activations in the backward pass (non-reentrant).
         nonfinite: what a step does whose loss or gradient is not finite; it is never applied, and
             the examples are named. ``raise`` ends the run; ``skip`` goes on, and ends it after ten
@@ -159,6 +162,7 @@ class QAModule(LightningModule):
         adam_betas: tuple[float, float] = (0.9, 0.999),
         warmup_ratio: float = 0.0,
         lr_schedule: str = "linear",
+        schedule_steps: int | None = None,
         gradient_checkpointing: bool = False,
         nonfinite: str = "raise",
         revision: str | None = None,
@@ -287,10 +291,6 @@ class QAModule(LightningModule):
         """Return the logits of each window."""
         return self.validation_step(batch, batch_idx)
 
-    def configure_callbacks(self) -> list[Callback]:
-        """Return what makes a training go on exactly, whoever trains it."""
-        return [ExactResume()]
-
     def configure_optimizers(self) -> Any:
         """Return AdamW without decay on biases and norms, and a schedule that moves every step."""
         settings = self.hparams
@@ -303,7 +303,7 @@ class QAModule(LightningModule):
             betas=tuple(settings["adam_betas"]),
             fused=self._fused(),
         )
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self._schedule_steps()
         schedule = get_scheduler(
             settings["lr_schedule"],
             optimizer,
@@ -314,6 +314,22 @@ class QAModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _schedule_steps(self) -> int:
+        """Return over how many optimizer steps the rate runs to its end."""
+        if (given := self.hparams["schedule_steps"]) is not None:
+            return int(given)
+        steps = self.trainer.estimated_stepping_batches
+        if steps != float("inf"):
+            return int(steps)
+        for told in schedule_problems(self.hparams):
+            raise InputError(told)
+        return 1  # whatever it is, this schedule does not look at it
+
+    def on_train_start(self) -> None:
+        """Take up a rate that was found or set since the optimizer was made."""
+        for each in self.trainer.lr_scheduler_configs:
+            follow_rate(each.scheduler, self.hparams["learning_rate"])
 
     def _fused(self) -> bool:
         # Under 16-bit mixed precision the fused kernel un-scales the gradients itself, after

@@ -2,12 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from qa_lightning.ranges import Rule, number
+from qa_lightning.ranges import Rule, number, whole
 
 # As transformers names the stacked layers of its encoders.
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.(\d+)\.")
@@ -27,6 +28,7 @@ RULES: dict[str, Rule] = {
         "AdamW's are [0.9, 0.999].",
         lambda betas: len(betas) == 2 and all(number(0, below=1).allows(beta) for beta in betas),
     ),
+    "schedule_steps": whole(1, optional=True, remedy="null is for the whole training."),
     "warmup_ratio": number(0, 1, remedy="It is a share of all optimizer steps."),
 }
 
@@ -86,11 +88,46 @@ def is_layer(name: str) -> bool:
     return _A_LAYER.search(name) is not None
 
 
+def follow_rate(scheduler: Any, rate: float) -> None:
+    """Give all groups of ``parameter_groups`` another rate, at the schedule's present place.
+
+    ``LearningRateFinder`` sets the rate of the optimizer alone, which the schedule's next step
+    takes back; a resumed run has the rate that it began with in its checkpoint.
+
+    Args:
+        scheduler: of transformers; others, as the finder's own, are left alone.
+        rate: of the topmost layer.
+    """
+    if not isinstance(scheduler, LambdaLR):
+        return
+    groups = scheduler.optimizer.param_groups
+    rates = [rate * group.get(_SCALE, 1.0) for group in groups]
+    if scheduler.base_lrs == rates:
+        return
+    scheduler.base_lrs = rates
+    for base, group, share in zip(rates, groups, scheduler.lr_lambdas, strict=True):
+        group["initial_lr"] = base
+        group["lr"] = base * share(scheduler.last_epoch)
+    scheduler._last_lr = [group["lr"] for group in groups]
+
+
 def freeze_embeddings(backbone: nn.Module) -> None:
     """Take the embeddings out of training; DDP does not wait for what needs no gradient."""
     for name, parameter in backbone.named_parameters():
         if _is_embedding(name):
             parameter.requires_grad_(False)
+
+
+def schedule_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if a schedule wants to know how long an endless training takes."""
+    without_end = settings["lr_schedule"] in ("constant", "constant_with_warmup", "inverse_sqrt")
+    if settings["schedule_steps"] is None and (settings["warmup_ratio"] or not without_end):
+        yield (
+            f"Expected an end of training for `model.lr_schedule` {settings['lr_schedule']} with "
+            f"`model.warmup_ratio` {settings['warmup_ratio']}; `max_epochs` -1 or `max_time` alone "
+            "gives none. Set `model.schedule_steps`, `trainer.max_steps` or `trainer.max_epochs`, "
+            "or `model.lr_schedule` to constant."
+        )
 
 
 def _layers_above(backbone: nn.Module) -> dict[nn.Parameter, int]:
