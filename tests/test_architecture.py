@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "backbones": {"folders", "saved"},
     "batches": {"features"},
     "borders": set(),
+    "bounds": set(),
     "cache": set(),
     "calibration": {"answers", "scores"},
     "callbacks": {
@@ -69,7 +70,7 @@ ALLOWED: dict[str, set[str]] = {
     "documents": {"encodings"},
     "encodings": set(),
     "errors": set(),
-    "examples": {"demo", "encodings"},
+    "examples": {"demo", "encodings", "folders"},
     "exporting": {"answerer", "backbones", "folders", "saved"},
     "features": {"borders", "examples"},
     "folders": set(),
@@ -82,7 +83,7 @@ ALLOWED: dict[str, set[str]] = {
     "objectives": set(),
     "reports": {"alignment", "answers", "scores", "languages"},
     "resuming": set(),
-    "saved": set(),
+    "saved": {"bounds"},
     # The command line, called from Python: one way to train, and one run folder.
     "running": {"alignment", "answerer", "answers", "cli", "datamodule", "examples", "resuming"},
     "scores": {"answers", "examples", "languages", "normalization"},

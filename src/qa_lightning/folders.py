@@ -33,6 +33,21 @@ def folder_problems(folder: Path, option: str) -> Iterator[str]:
         )
 
 
+def stream_problems(path: Path) -> Iterator[str]:
+    """Yield a clause if a path to read is a pipe or a device, which may never end, or never begin.
+
+    What the shell hands over (``/dev/stdin``, ``<(command)``) is a stream that somebody writes.
+
+    >>> list(stream_problems(Path("/dev/zero")))
+    ['/dev/zero is no file, but a device. Name a file.']
+    """
+    handed = str(path).startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/"))
+    kinds = {"a pipe": path.is_fifo, "a device": path.is_char_device, "a socket": path.is_socket}
+    for kind, holds in (kinds | {"a disk": path.is_block_device}).items():
+        if not handed and holds():
+            yield f"{path} is no file, but {kind}. Name a file."
+
+
 def is_absent_folder(name: str) -> bool:
     """Return whether a folder or Hub id can only be a folder, and is not there.
 

@@ -7,6 +7,7 @@ Lightning, is imported when the command was chosen, so that ``--help`` answers a
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 
 import qa_lightning
@@ -97,6 +98,7 @@ def _asked(arguments: Sequence[str]) -> str | None:
 def _run(command: str, arguments: list[str]) -> None:
     from jsonargparse import ArgumentError
 
+    _bound_settings()
     try:
         if command in COMMANDS:
             _run_command(command, arguments[1:])
@@ -106,6 +108,17 @@ def _run(command: str, arguments: list[str]) -> None:
         if os.environ.get("QA_LIGHTNING_DEBUG"):
             raise
         _fail(str(error))
+
+
+@cache
+def _bound_settings() -> None:
+    """Let the parsers refuse YAML that a few bytes make endless, wherever it stands."""
+    import yaml
+    from jsonargparse import get_loader, set_loader
+
+    from qa_lightning.bounds import bounded_yaml
+
+    set_loader("yaml", bounded_yaml(get_loader("yaml")), (yaml.YAMLError,))
 
 
 def _run_command(command: str, arguments: list[str]) -> None:

@@ -5,11 +5,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonargparse
 
 from qa_lightning.errors import InputError
+from qa_lightning.folders import stream_problems
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
@@ -115,6 +117,8 @@ def _read(name: str) -> "Document":
     from qa_lightning.documents import read_document, text_document
 
     if name != _STANDARD_INPUT:
+        for problem in stream_problems(Path(name)):
+            raise InputError(f"Expected a document; {problem}")
         document = replace(read_document(name), name=name)
         for note in document.notes:
             log.warning("%s: %s", name, note)

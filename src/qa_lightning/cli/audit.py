@@ -9,6 +9,7 @@ import jsonargparse
 from qa_lightning.errors import InputError
 from qa_lightning.languages import language_problems
 from qa_lightning.ranges import SEEDS, Rule, number, problems, text, whole
+from qa_lightning.reports.writing import place_problems
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -116,16 +117,25 @@ def _check(cfg: jsonargparse.Namespace) -> None:
             "`--repaired` writes SQuAD JSON, or rows as JSON Lines or Parquet; its name ends in "
             f"{', '.join(REPAIRED_KINDS)}. Got {cfg.repaired!r}."
         )
-    taken = {Path(cfg.source).resolve(): "the source"}
+    taken = {_resolved(cfg.source): "the source"}
     for name in ("output", "repaired", "html"):
-        place = Path(cfg[name]).resolve() if cfg[name] else None
+        place = _resolved(cfg[name]) if cfg[name] else None
         if place in taken:
             raise InputError(
                 f"Expected a place of its own for `--{name}`; got {cfg[name]!r}, which is "
                 f"{taken[place]}. Name another file."
             )
         if place is not None:
+            for problem in place_problems(place):
+                raise InputError(f"`--{name}`: {problem}")
             taken[place] = f"that of `--{name}`"
+
+
+def _resolved(name: str) -> Path:
+    try:
+        return Path(name).resolve()
+    except RuntimeError as error:  # what pathlib says of links in a circle
+        raise InputError(f"Expected a file; {name} leads to itself. Name another.") from error
 
 
 def _examples(cfg: jsonargparse.Namespace) -> "Dataset":

@@ -11,12 +11,15 @@ from typing import Any
 
 import yaml
 
+from qa_lightning.bounds import bounded_yaml
 from qa_lightning.cli.strict_yaml import load_yaml
 from qa_lightning.errors import InputError
+from qa_lightning.folders import stream_problems
 from qa_lightning.ranges import shown
 from qa_lightning.saved import reason
 
 GROUPS = ("trainer", "model", "data", "evaluation", "checkpoint", "prediction", "tracking")
+_LOAD = bounded_yaml(load_yaml)
 _RESTORING = "lightning.pytorch.trainer.connectors.checkpoint_connector"
 _UNKNOWN_KEY = re.compile(r"(?:does not accept option '|unrecognized arguments: --)([\w.]+)")
 
@@ -25,11 +28,11 @@ def check_configs(arguments: Sequence[str]) -> None:
     """Refuse ``--config`` files that hold no keys: the parser's messages do not name the file.
 
     Raises:
-        InputError: a file is no UTF-8, no YAML, or no mapping.
+        InputError: a file is no UTF-8, no YAML, no mapping, or larger than anybody's settings.
     """
     for path in config_files(arguments):
         try:
-            settings = load_yaml(path.read_text(encoding="utf-8"))
+            settings = _LOAD(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(
                 f"Expected YAML in {path}; it cannot be read: {' '.join(str(error).split())}. "
@@ -55,7 +58,11 @@ def config_files(arguments: Sequence[str]) -> Iterator[Path]:
     for name, value in pairwise([*arguments, ""]):
         option, _, joined = name.partition("=")
         path = Path(joined or value)
-        if option in ("--config", "-c") and path.is_file():
+        if option not in ("--config", "-c"):
+            continue
+        for problem in stream_problems(path):
+            raise InputError(f"Expected a file of settings at `--config`; {problem}")
+        if path.is_file():
             yield path
 
 
@@ -73,7 +80,7 @@ def explained(error: Exception, arguments: Sequence[str], known: Iterable[str]) 
         return message
     key = found[1]
     for path in config_files(arguments):
-        if _holds(load_yaml(path.read_text(encoding="utf-8")), key.split(".")):
+        if _holds(_LOAD(path.read_text(encoding="utf-8")), key.split(".")):
             message += f" (in {path})"
     near = difflib.get_close_matches(key, list(known), n=1)
     command = arguments[0]

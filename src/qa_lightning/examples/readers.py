@@ -22,6 +22,8 @@ from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row,
 from qa_lightning.examples.tables import row_dicts
 
 _BATCH_ROWS = 5_000  # bounds the Python objects alive at a time
+_UNPACKED = 1 << 28  # bytes that any gzip file may unfold to
+_UNFOLDED = 100  # times its size; texts unfold to some five times theirs
 _GZIP_MAGIC = b"\x1f\x8b"
 _JSON_LINES = (".jsonl", ".ndjson")
 
@@ -157,9 +159,10 @@ def _cell_rows(reader: Any, columns: ColumnNames) -> Iterator[KeyedRow]:
 
 
 def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
-    with _open(path) as stream:
-        packed = isinstance(stream, gzip.GzipFile)
-        source = pa.BufferReader(stream.read()) if packed else path
+    source: Any = path
+    if _is_packed(path):
+        with _open(path) as stream:
+            source = pa.BufferReader(stream.read())
     file = pq.ParquetFile(source)
     table = file.read(columns=columns.wanted(file.schema_arrow.names))
     yield table_batch(table, str(path), file.schema_arrow.names, columns)
@@ -210,9 +213,48 @@ def _compact(keys: Sequence[int | tuple[int, str]]) -> Sequence[int | tuple[int,
 
 def _open(path: Path) -> BinaryIO:
     """Open a file, unpacking it when its first bytes say gzip, whatever its name says."""
+    if _is_packed(path):
+        return cast(BinaryIO, io.BufferedReader(_Unpacked(path)))
+    return path.open("rb")
+
+
+def _is_packed(path: Path) -> bool:
     with path.open("rb") as stream:
-        packed = stream.read(2) == _GZIP_MAGIC
-    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+        return stream.read(2) == _GZIP_MAGIC
+
+
+class _Unpacked(io.RawIOBase):
+    """Unpack a gzip file, up to what any text may unfold to."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = gzip.GzipFile(path)
+        self._path = path
+        self._left = max(_UNPACKED, _UNFOLDED * path.stat().st_size)
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes.
+
+        Raises:
+            InputError: there are too many, as in a file that is made to fill the memory.
+        """
+        data = self._stream.read1(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise InputError(
+                f"Expected data in {self._path}; it unfolds to more than {_UNFOLDED} times its "
+                "size, as no text does. Unpack it yourself if you trust it, and name that file."
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
 
 
 _READERS: dict[str, Reader] = {

@@ -13,6 +13,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.examples.hub import HubSource
 from qa_lightning.examples.readers import is_data_file, kind_of, read_file
 from qa_lightning.examples.schema import ColumnNames, RawBatch, Row
+from qa_lightning.folders import stream_problems
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -93,7 +94,10 @@ class FileSource:
         entries = self._entries[split]
         if missing := [path for path in entries if not path.exists() and not _expand(path)]:
             raise InputError("\n".join(_missing_message(path) for path in missing))
-        return [file for path in entries for file in _expand(path)]
+        files = [file for path in entries for file in _expand(path)]
+        for problem in (clause for file in files for clause in stream_problems(file)):
+            raise InputError(f"Expected a file or a folder of data; {problem}")
+        return files
 
 
 def file_source(splits: Mapping[str, Paths]) -> FileSource:

@@ -18,7 +18,7 @@ from qa_lightning.answerer.loading import reader_from_checkpoint, settings_of
 from qa_lightning.answerer.stored import SETTINGS_FILE
 from qa_lightning.errors import InputError
 from qa_lightning.exporting.card import model_card
-from qa_lightning.folders import folder_problems, whole_folder
+from qa_lightning.folders import folder_problems, stream_problems, whole_folder
 from qa_lightning.saved import write_tokenizer_files
 
 CARD = "README.md"
@@ -106,21 +106,26 @@ def read_scores(contents: CheckpointContents, scores_file: str | Path | None) ->
         InputError: the named file is not there, or holds no scores.
     """
     if scores_file is not None:
-        path = Path(scores_file)
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(
-                f"Expected a `scores.json` at {path}; it could not be read: {error}"
-            ) from error
+        return _scores_of(Path(scores_file))
     in_run = contents.path.resolve().parent.parent / _EVALUATION
     if in_run.is_file():
-        scores = dict(json.loads(in_run.read_text(encoding="utf-8")))
+        scores = _scores_of(in_run)
         if scores.get("global_step") == contents.global_step:
             return scores
     if contents.best_score is None or contents.monitor is None:
         return {}
     return {contents.monitor.rpartition("/")[2]: contents.best_score}
+
+
+def _scores_of(path: Path) -> dict[str, Any]:
+    try:
+        for problem in stream_problems(path):
+            raise ValueError(problem)
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"Expected a `scores.json` at {path}; it could not be read: {error}"
+        ) from error
 
 
 def _split_of(scores_file: str | Path | None) -> str | None:

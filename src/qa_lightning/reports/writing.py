@@ -21,18 +21,34 @@ def write_whole(path: str | os.PathLike[str], parts: Iterable[str]) -> None:
 def fill_whole(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
     """Write a file by a function that writes it whole or not at all; make its folder.
 
+    Of a link the file that it leads to is written; the link stays.
+
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, or is a pipe or a device.
     """
-    target = Path(path)
+    try:
+        target = Path(path).resolve()
+    except RuntimeError as error:  # what pathlib says of links in a circle
+        raise InputError(f"Expected a file; {path} leads to itself. Name another.") from error
+    for problem in place_problems(target):
+        raise InputError(problem)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target)
     except OSError as error:
         raise InputError(
-            f"Expected a file that can be written; got {str(target)!r} ({error.strerror}). Name "
+            f"Expected a file that can be written; got {str(path)!r} ({error.strerror}). Name "
             "another place."
         ) from None
+
+
+def place_problems(target: Path) -> Iterator[str]:
+    """Yield a sentence if what stands in a file's place is none, and must not be replaced."""
+    if target.exists() and not target.is_file():
+        yield (
+            f"Expected a file that can be written; {target} is a folder, a pipe or a device. Name "
+            "a file."
+        )
 
 
 def replace_file(target: Path, parts: Iterable[str]) -> None:

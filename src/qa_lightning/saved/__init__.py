@@ -2,15 +2,13 @@
 
 The one way in for each: ``reading`` (a checkpoint's file → plain values and tensors, nothing of it
 run), ``contents`` (those → what ``lightning fit`` saved of a run), ``weights`` (what is wrong with
-tensors), ``tokenizers`` (a tokenizer's files, by their known names alone), ``plain`` (bounds of
-nested values) and ``reasons`` (what a library's error means, without its advice). And the one way
-out: ``writing`` (a checkpoint's file appears whole or not at all); ``choosing`` finds the newest
-that did.
+tensors), ``tokenizers`` (a tokenizer's files, by their known names alone) and ``reasons`` (what a
+library's error means, without its advice). And the one way out: ``writing`` (a checkpoint's file
+appears whole or not at all); ``choosing`` finds the newest that did.
 """
 
 from qa_lightning.saved.choosing import newest_whole
 from qa_lightning.saved.contents import SavedRun, read_run, saved_run, settings_problems
-from qa_lightning.saved.plain import load_yaml, plain_problem
 from qa_lightning.saved.reading import damage, local_file, read_saved
 from qa_lightning.saved.reasons import reason
 from qa_lightning.saved.tokenizers import TOKENIZER_FILES, write_tokenizer_files
@@ -23,10 +21,8 @@ __all__ = [
     "TOKENIZER_FILES",
     "SavedRun",
     "damage",
-    "load_yaml",
     "local_file",
     "newest_whole",
-    "plain_problem",
     "read_run",
     "read_saved",
     "reason",

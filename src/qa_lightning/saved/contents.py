@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qa_lightning.bounds import plain_problem
 from qa_lightning.errors import InputError
-from qa_lightning.saved.plain import plain_problem
 from qa_lightning.saved.reading import read_saved
 
 _NETWORK = "network."

@@ -1,11 +1,13 @@
 """Bounds of nested values: a few bytes of YAML or pickle can stand for more than any memory."""
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
+MAX_YAML = 4_000_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -49,22 +51,28 @@ def _size(value: object, sizes: dict[int, int], depth: int) -> int:
     return sizes[id(value)]
 
 
-def load_yaml(text: str) -> Any:
-    """Load YAML of plain values that is not deeper or larger than a person's settings.
+def bounded_yaml(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a loader of YAML that refuses what is deeper or larger than a person's settings.
 
-    Raises:
-        yaml.YAMLError: it is, or is no YAML.
+    Args:
+        load: loads YAML of plain values.
+
+    >>> bounded_yaml(yaml.safe_load)("[&x [1], *x]")
+    [[1], [1]]
     """
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):  # events, since deep YAML overflows the stack
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise yaml.YAMLError(f"it is nested deeper than {MAX_DEPTH} levels")
-    try:
-        value = yaml.load(text, Loader=_LOADER)  # a SafeLoader
-    except (ValueError, RecursionError) as error:  # a date of month 13; a key that holds itself
-        raise yaml.YAMLError(str(error)) from error
-    if problem := plain_problem(value):
-        raise yaml.YAMLError(problem)
-    return value
+
+    def bounded(text: str) -> Any:
+        if len(text) > MAX_YAML:
+            raise yaml.YAMLError(f"it is longer than {MAX_YAML:,} characters")
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):  # events: deep YAML overflows the stack
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise yaml.YAMLError(f"it is nested deeper than {MAX_DEPTH} levels")
+        value = load(text)
+        if problem := plain_problem(value):
+            raise yaml.YAMLError(problem)
+        return value
+
+    return bounded
