@@ -27,11 +27,11 @@ from qa_lightning.scores import example_scores
 
 
 class Study(NamedTuple):
-    """Hold a data set: its name, its file (None: the demo), its language, held-out articles."""
+    """Hold a data set: name, file (None: the demo), language if scores know it, test articles."""
 
     name: str
     file: str | None
-    language: str
+    language: str | None
     held_out: int = 18
 
 
@@ -39,7 +39,7 @@ STUDIES = (
     Study("demo", None, "pt"),
     Study("XQuAD English", "xquad_en.json", "en"),
     Study("XQuAD Spanish", "xquad_es.json", "es"),
-    Study("XQuAD Turkish", "xquad_tr.json", "tr"),
+    Study("XQuAD Turkish", "xquad_tr.json", None),
     Study("squad_v1_pt sample", "squad_v1_pt_sample.json", "pt", 2),
 )
 
@@ -141,7 +141,8 @@ def compared(study: Study, options: argparse.Namespace) -> list[object]:
     change_e = with_borders.exact_e - without.exact_e
     return [
         study.name,
-        str(len(references)),
+        json.loads((folders[0].parents[1] / "fit.json").read_text("utf-8"))["trainer"]["max_steps"],
+        len(references),
         f"{without.exact_e.mean():.1f}",
         f"{with_borders.exact_e.mean():.1f}",
         f"{int((change_e > 0).sum())} / {int((change_e < 0).sum())}",
@@ -156,19 +157,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", help="folder or Hub id; default: the package's")
-    parser.add_argument("--steps", type=int, default=180, help="of 8 windows")
+    parser.add_argument("--steps", type=int, default=100, help="of 8 windows")
     parser.add_argument("--demo_steps", type=int, default=800)
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "word_borders")
     parser.add_argument("--output", type=Path, help="a Markdown file for the result")
     options = parser.parse_args()
     options.work = options.work.resolve()
     header = [
-        *("data", "questions", "EM without", "EM with borders", "gained / lost"),
+        *("data", "steps", "questions", "EM without", "EM with borders", "gained / lost"),
         *("F1 without", "F1 with borders", "cut answers without", "with"),
     ]
-    steps = f"{options.steps} steps of 8 windows, {options.demo_steps} of 16 for the demo; seed 0"
+    caption = "Steps of 8 windows, of 16 for the demo; seed 0"
     rows = [compared(study, options) for study in STUDIES]
-    report("Answers at word borders", [table(steps, header, rows)], options.output)
+    report("Answers at word borders", [table(caption, header, rows)], options.output)
 
 
 if __name__ == "__main__":

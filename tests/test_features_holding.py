@@ -1,5 +1,6 @@
 """Answers that no window holds: what is labelled, and what fit and audit count."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features_support import make_examples, tokenizer_of
+from qa_lightning.cli.audit import build_parser, run
 from qa_lightning.datamodule import QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.features import (
@@ -175,7 +177,9 @@ def test_windows_planned_are_windows_made(family: str) -> None:
             assert one[1:] == other[1:]  # a window's first token may bring its blank along
 
 
-def test_fit_tells_how_many_and_which(tmp_path: Path) -> None:
+def test_fit_and_audit_tell_how_many_and_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = " ".join(f"{WORDS[n % len(WORDS)]}" for n in range(90))
     rows = [
         {
@@ -206,3 +210,18 @@ def test_fit_tells_how_many_and_which(tmp_path: Path) -> None:
         assert "`data.doc_stride`" in told[0]
         assert set(data.train_features["example_index"]) == {0, 2}
         assert set(data.val_features["example_index"]) == {0, 1, 2, 3}
+
+    # The audit says the same, and what that costs.
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    options = ["--tokenizer", str(tmp_path / "tokenizer"), "--max_length=40", "--doc_stride=8"]
+    monkeypatch.setenv("COLUMNS", "140")
+    run(build_parser().parse_args([str(path), "--language", "pt", *options]))
+    lines = capsys.readouterr().out.splitlines()
+    (unheld,) = (line for line in lines if "whose answer no window holds" in line)
+    assert unheld.replace("│", " ").split()[-3:] == ["2", "q1,", "q3"]
+    ceilings = {
+        name: next(line for line in lines if name in line).replace("│", " ").split()[-2]
+        for name in ("a span of the text", "whole words, punctuation apart", "in one window")
+    }
+    assert list(ceilings.values()) == ["100.0", "100.0", "50.0"]

@@ -3,7 +3,12 @@
 Public: `align_examples` and its `AlignmentAudit`; the modules inside do one step each.
 """
 
-from qa_lightning.alignment.ceilings import Ceiling, answer_ceiling, with_ceilings
+from qa_lightning.alignment.ceilings import (
+    Ceiling,
+    TokenWindows,
+    answer_ceiling,
+    with_ceilings,
+)
 from qa_lightning.alignment.dataset import (
     ALIGNMENT_VERSION,
     DEFAULT_THRESHOLD,
@@ -22,6 +27,7 @@ __all__ = [
     "AlignedSpan",
     "AlignmentAudit",
     "Ceiling",
+    "TokenWindows",
     "align_examples",
     "answer_ceiling",
     "detect_language",

@@ -5,24 +5,32 @@ squad_v1_pt), even a perfect one falls short of 100; scores are to be read again
 """
 
 import re
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import lru_cache
-from itertools import pairwise
-from typing import Final, Literal, NamedTuple, TypeAlias
+from functools import cached_property, partial
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, Final, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from datasets import Dataset
 
+from qa_lightning.alignment.flat_text import FlatText, tokens_of
+from qa_lightning.alignment.places import Anywhere, AtBounds
+from qa_lightning.alignment.reach import best_scores
 from qa_lightning.alignment.records import AlignmentAudit
-from qa_lightning.normalization import normalize_squad
+from qa_lightning.borders import word_borders
+from qa_lightning.languages import answers_end_at_borders
 
-# Where a span may begin and end: at white space, or wherever letters and other signs meet.
-_UNITS: Final = {"words": re.compile(r"\S+"), "signs": re.compile(r"[^\W_]+|[^\w\s]|_")}
+Boundaries = Literal["characters", "borders", "words", "tokens"]
 
-# Characters of the units of one window, flat: [start, end, start, end, …].
-Offsets: TypeAlias = Sequence[int]
+_WORD: Final = re.compile(r"\S+")
+_LOOKED_AT: Final = 200  # contexts, to see whether they have blanks
+_FEWEST_BLANKS: Final = 0.07  # of the characters: Thai has some 4 %, German and Finnish 11 to 13
+_CHUNK: Final = 64
 
 
 class Ceiling(NamedTuple):
@@ -39,258 +47,238 @@ class Ceiling(NamedTuple):
     examples: int
 
 
+class TokenWindows(NamedTuple):
+    """Hold where an example's windows lie in its context's tokens.
+
+    Attributes:
+        offsets_n2: characters of each token, half-open.
+        windows_w2: first token and end of each window.
+    """
+
+    offsets_n2: npt.NDArray[np.integer[Any]]
+    windows_w2: npt.NDArray[np.integer[Any]]
+
+
+class _Kind(NamedTuple):
+    """Hold what spans a ceiling is of: where they begin and end, and their most words or tokens."""
+
+    boundaries: Boundaries
+    limit: int | None = None
+
+
+class _Row(NamedTuple):
+    context: str
+    texts: Sequence[str]
+    windows: TokenWindows | None = None
+
+
 def with_ceilings(
     audit: AlignmentAudit,
     examples: Dataset,
     *,
+    language: str | None = None,
     max_answer_length: int | None = None,
-    windows: Iterable[Sequence[Offsets]] | None = None,
+    windows: Iterable[TokenWindows] | None = None,
+    num_proc: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> AlignmentAudit:
     """Return an audit with the ceilings of its examples.
 
-    ``exact_match`` and ``f1`` count spans of whole whitespace words; ``…_at_signs`` spans cut at
-    punctuation too; ``…_<n>_words`` whole words of at most ``max_answer_length``;
-    ``…_in_windows`` spans of at most so many tokens inside one window, where windows are given.
+    ``exact_match`` and ``f1`` count any span of the context. Where the language writes blanks
+    between words, ``…_word_borders`` counts spans that begin and end where words do (as
+    ``evaluation.word_borders`` searches), and ``…_<n>_words`` at most ``max_answer_length`` words
+    from blank to blank. ``…_in_windows`` counts spans of at most so many tokens inside one window,
+    where windows are given.
 
     Args:
         audit: the account of these examples.
         examples: canonical examples, with whatever other columns.
+        language: ISO 639-1 code; None to see from the contexts whether there are blanks.
         max_answer_length: longest answer that the evaluation allows, in tokens.
-        windows: see `answer_ceiling`.
+        windows: each example's windows.
+        num_proc: number of processes; None for this one alone.
+        progress: called with the number of examples done since the last call.
     """
-    rows = list(zip(examples["context"][:], _gold_texts(examples), strict=True))
-    found = {"": answer_ceiling(rows), "_at_signs": answer_ceiling(rows, boundaries="signs")}
-    if max_answer_length is not None:
-        limited = answer_ceiling(rows, max_answer_length=max_answer_length)
-        found[f"_{max_answer_length}_words"] = limited
+    kinds = {"": _Kind("characters")}
+    if _has_words(examples, language):
+        kinds["_word_borders"] = _Kind("borders")
+        if max_answer_length is not None:
+            kinds[f"_{max_answer_length}_words"] = _Kind("words", max_answer_length)
     if windows is not None:
-        inside = answer_ceiling(rows, max_answer_length=max_answer_length, windows=windows)
-        found["_in_windows"] = inside
+        kinds["_in_windows"] = _Kind("tokens", max_answer_length)
+    rows = _rows(examples, windows)
+    found = _ceilings(rows, tuple(kinds.values()), num_proc=num_proc, progress=progress)
     ceilings = {
         f"{name}{suffix}": getattr(ceiling, name)
-        for suffix, ceiling in found.items()
+        for suffix, ceiling in zip(kinds, found, strict=True)
         for name in ("exact_match", "f1")
     }
     return replace(audit, ceilings=ceilings)
 
 
-def _gold_texts(examples: Dataset) -> list[list[str]]:
-    return [answers["text"] for answers in examples["answers"][:]]
+def _has_words(examples: Dataset, language: str | None) -> bool:
+    if language is not None:
+        return answers_end_at_borders(language)
+    contexts = examples[:_LOOKED_AT]["context"]
+    blanks = sum(char.isspace() for context in contexts for char in context)
+    return bool(blanks >= _FEWEST_BLANKS * sum(map(len, contexts)))
 
 
-class _Units(NamedTuple):
-    """Hold the places in one window where spans may begin and end.
-
-    Attributes:
-        context: the raw context.
-        spans: characters ``(start, end)`` of each unit.
-        word_of: number of the whitespace word that each unit belongs to.
-        lengths: running length at each unit, in what the limit counts.
-    """
-
-    context: str
-    spans: Sequence[tuple[int, int]]
-    word_of: Sequence[int]
-    lengths: Sequence[int]
+def _rows(examples: Dataset, windows: Iterable[TokenWindows] | None) -> Iterator[_Row]:
+    laid = iter(windows) if windows is not None else None
+    context = ""
+    for row in examples.select_columns(["context", "answers"]):
+        if row["context"] != context:  # else the same object, which goes to a process once
+            context = row["context"]
+        yield _Row(context, row["answers"]["text"], next(laid) if laid is not None else None)
 
 
 def answer_ceiling(
     rows: Iterable[tuple[str, Sequence[str]]],
     *,
-    boundaries: Literal["words", "signs"] = "words",
+    boundaries: Boundaries = "characters",
     max_answer_length: int | None = None,
-    windows: Iterable[Sequence[Offsets]] | None = None,
+    windows: Iterable[TokenWindows] | None = None,
 ) -> Ceiling:
     """Return the best official scores that spans of the contexts can reach.
 
     Exact: the best span is searched, not sampled. Unanswerable examples count as reached.
 
     Args:
-        rows: context and gold texts of each example.
-        boundaries: ``words`` for spans of whole whitespace words, punctuation clinging to them
-            included; ``signs`` for spans that may also begin and end at punctuation.
+        rows: context and gold texts of each example; those of one context best stand together.
+        boundaries: ``characters`` for any span; ``borders`` for spans that begin and end where
+            words do, punctuation apart (``borders.word_borders``); ``words`` for spans from blank
+            to blank, punctuation included. Tokens' where ``windows`` are given.
         max_answer_length: longest span allowed, in tokens where ``windows`` are given, else in
-            whitespace words.
-        windows: for each example the character offsets of the context tokens of each of its
-            windows (``context_offsets`` of the features); a span must lie in one window and
-            begin and end with its tokens, whatever ``boundaries`` says. None for no such limit.
+            words from blank to blank, and so with ``boundaries="words"`` alone.
+        windows: each example's windows; a span lies in one. None for no such limit.
 
     >>> answer_ceiling([("O filme custou 8,2 milhões.", ["8.2 milhões"]), ("Sim.", ["Nunca"])])
     Ceiling(exact_match=50.0, f1=50.0, examples=2)
     """
-    exact_match, f1, count = 0.0, 0.0, 0
-    all_windows = iter(windows) if windows is not None else None
-    for context, texts in rows:
-        if all_windows is None:
-            parts: Iterable[_Units] = (_whole(context, _UNITS[boundaries]),)
-        else:
-            parts = (_window(context, offsets) for offsets in next(all_windows))
-        is_free = all_windows is None and max_answer_length is None
-        if not texts or (is_free and any(_stands(text, context) for text in texts)):
-            best = 1.0, 1.0
-        else:
-            best = _best_of(parts, texts, max_answer_length)
-        exact_match, f1, count = exact_match + best[0], f1 + best[1], count + 1
-    share = 100.0 / max(count, 1)
-    return Ceiling(exact_match * share, f1 * share, count)
+    kind = _Kind("tokens" if windows is not None else boundaries, max_answer_length)
+    laid = iter(windows) if windows is not None else None
+    full = (_Row(*row, next(laid) if laid is not None else None) for row in rows)
+    (ceiling,) = _ceilings(full, (kind,))
+    return ceiling
+
+
+def _ceilings(
+    rows: Iterable[_Row],
+    kinds: tuple[_Kind, ...],
+    *,
+    num_proc: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Ceiling]:
+    """Return the ceiling of each kind."""
+    total, count = np.zeros((len(kinds), 2)), 0
+    work = partial(_scores, kinds=kinds)
+    # Spawned, since forking a process that holds torch or tokenizer threads may hang.
+    several = num_proc is not None and num_proc > 1
+    with (
+        ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"))
+        if several
+        else nullcontext() as pool
+    ):
+        chunks = _chunks(iter(rows))
+        for part in pool.map(work, chunks) if pool is not None else map(work, chunks):
+            total += part.sum(axis=0)
+            count += len(part)
+            if progress is not None:
+                progress(len(part))
+    scores = 100.0 * total / max(count, 1)
+    return [Ceiling(float(em), float(f1), count) for em, f1 in scores]
+
+
+def _chunks(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk
+
+
+def _scores(rows: Sequence[_Row], kinds: Sequence[_Kind]) -> npt.NDArray[np.float64]:
+    """Return exact match and F1, 0 to 1, of each row and kind; the unit of work of one process."""
+    found = np.ones((len(rows), len(kinds), 2))
+    reader = _Reader("")
+    for row, (context, texts, windows) in enumerate(rows):
+        if reader.context != context:
+            reader = _Reader(context)
+        for number, kind in enumerate(kinds):
+            if texts:
+                found[row, number] = _best_of(reader, texts, kind, windows)
+    return found
 
 
 def _best_of(
-    parts: Iterable[_Units], texts: Sequence[str], limit: int | None
+    reader: "_Reader", texts: Sequence[str], kind: _Kind, windows: TokenWindows | None
 ) -> tuple[float, float]:
-    """Return the best exact match and F1, 0 to 1, that one example's spans reach."""
-    exact_match = f1 = 0.0
-    for units in parts:
-        for text in dict.fromkeys(texts):
-            best = _best_span(units, normalize_squad(text).split(), limit)
-            exact_match, f1 = max(exact_match, best[0]), max(f1, best[1])
-            if exact_match and f1 == 1.0:
-                return exact_match, f1
-    return exact_match, f1
+    """Return the best exact match and F1, 0 to 1, of one example's spans."""
+    places = reader.places(kind, windows)
+    best = 0.0, 0.0
+    distinct = {text: tokens_of(text) for text in texts}
+    if any(gold and places.holds(text) for text, gold in distinct.items()):
+        return 1.0, 1.0
+    for gold in distinct.values():
+        exact_match, f1 = best_scores(places, gold)
+        best = max(best[0], exact_match), max(best[1], f1)
+    return best
 
 
-def _stands(text: str, context: str) -> bool:
-    """Tell, quickly, whether a text is whole whitespace words of a context."""
-    start = context.find(text)
-    end = start + len(text)
-    return (
-        start >= 0
-        and (start == 0 or context[start - 1].isspace())
-        and (end == len(context) or context[end].isspace())
-        and bool(_tokens(text))
-    )
+class _Reader:
+    """Keep what is found out about one context for all questions on it.
+
+    Args:
+        context: the raw text.
+    """
+
+    def __init__(self, context: str) -> None:
+        self.context = context
+        self._tokens: tuple[Any, AtBounds] | None = None
+
+    @cached_property
+    def _text(self) -> FlatText:
+        return FlatText(self.context)
+
+    def places(self, kind: _Kind, windows: TokenWindows | None) -> Anywhere:
+        """Return where the spans of a kind may begin and end."""
+        if kind.boundaries == "characters":
+            return self._anywhere
+        if kind.boundaries == "borders":
+            return self._at_borders
+        if kind.boundaries == "words":
+            return self._at_words.limited(kind.limit)
+        assert windows is not None
+        if self._tokens is None or self._tokens[0] is not windows.offsets_n2:
+            self._tokens = windows.offsets_n2, self._at_tokens(windows.offsets_n2.tolist())
+        return self._tokens[1].limited(kind.limit, _reach(windows))
+
+    @cached_property
+    def _anywhere(self) -> Anywhere:
+        return Anywhere(self._text)
+
+    @cached_property
+    def _at_borders(self) -> AtBounds:
+        places = np.flatnonzero(word_borders(self.context)).tolist()
+        blank = [char.isspace() for char in self.context]
+        starts = [place for place in places if place < len(blank) and not blank[place]]
+        return AtBounds(self._text, starts, [p for p in places if p and not blank[p - 1]])
+
+    @cached_property
+    def _at_words(self) -> AtBounds:
+        spans = [match.span() for match in _WORD.finditer(self.context)]
+        return AtBounds(self._text, [start for start, _ in spans], [end for _, end in spans])
+
+    def _at_tokens(self, offsets: Sequence[Sequence[int]]) -> AtBounds:
+        starts, ends = [], []
+        for start, end in offsets:  # a token may bring blanks along, which answers leave off
+            text = self.context[start:end]
+            starts.append(end - len(text.lstrip()))
+            ends.append(max(start + len(text.rstrip()), starts[-1]))
+        return AtBounds(self._text, starts, ends)
 
 
-def _whole(context: str, unit: re.Pattern[str]) -> _Units:
-    spans = [match.span() for match in unit.finditer(context)]
-    words = _word_of(context, spans)
-    return _Units(context, spans, words, words)
-
-
-def _window(context: str, offsets: Offsets) -> _Units:
-    spans = list(zip(offsets[::2], offsets[1::2], strict=True))
-    return _Units(context, spans, _word_of(context, spans), range(len(spans)))
-
-
-def _word_of(context: str, spans: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the number of the whitespace word of each unit."""
-    words = [0] * min(len(spans), 1)
-    for (_, end), (following, _) in pairwise(spans):
-        # A token may bring the space before it along.
-        is_new = any(letter.isspace() for letter in context[end : following + 1])
-        words.append(words[-1] + is_new)
-    return words
-
-
-class _Edge(NamedTuple):
-    """Hold one place where a span may begin (or end), with the tokens of that word's part."""
-
-    unit: int
-    tokens: tuple[str, ...]
-
-
-class _Span(NamedTuple):
-    """Hold one span by its last unit, its number of tokens, and how many the gold shares."""
-
-    end_unit: int
-    tokens: int
-    shared: int
-    said: list[str]
-
-
-def _best_span(units: _Units, gold: list[str], limit: int | None) -> tuple[float, float]:
-    """Return the best exact match and F1 of one window's spans against one gold text."""
-    if not gold:
-        # The official F1 of nothing is 0, also where nothing was said and nothing is right.
-        spans = (units.context[start:end] for start, end in units.spans)
-        return float(any(not _tokens(text) for text in spans)), 0.0
-    wanted = Counter(gold)
-    tokens = _word_tokens(units)
-    starts, ends = _edges(units, wanted)
-    f1 = 0.0
-    for start in starts:
-        for span in _spans_from(start, ends, units, tokens, wanted):
-            if limit is not None and _length(units, start.unit, span.end_unit) > limit:
-                break
-            if span.shared == span.tokens == len(gold) and span.said == gold:
-                return 1.0, 1.0
-            whole = span.tokens + len(gold)
-            f1 = max(f1, 2.0 * span.shared / whole)
-            # All of the gold in a longer span is the most that going on can give.
-            if f1 >= 2.0 * len(gold) / whole and span.tokens >= len(gold):
-                break
-    return 0.0, f1
-
-
-def _length(units: _Units, first: int, last: int) -> int:
-    return units.lengths[last] - units.lengths[first] + 1
-
-
-def _word_tokens(units: _Units) -> list[tuple[str, ...]]:
-    """Return the normalised tokens of each whitespace word of a window."""
-    bounds: dict[int, tuple[int, int]] = {}
-    for word, (start, end) in zip(units.word_of, units.spans, strict=True):
-        bounds[word] = (bounds.get(word, (start, end))[0], end)
-    return [_tokens(units.context[start:end]) for start, end in bounds.values()]
-
-
-@lru_cache(maxsize=65_536)
-def _tokens(text: str) -> tuple[str, ...]:
-    return tuple(normalize_squad(text).split())
-
-
-def _edges(units: _Units, wanted: Counter[str]) -> tuple[list[_Edge], list[_Edge]]:
-    """Return the places where a span may usefully begin and end: at a token of the gold."""
-    starts: list[_Edge] = []
-    ends: list[_Edge] = []
-    first_of: dict[int, int] = {}
-    last_of = {word: unit for unit, word in enumerate(units.word_of)}
-    for unit, word in enumerate(units.word_of):
-        first = first_of.setdefault(word, unit)
-        head = _tokens(units.context[units.spans[unit][0] : units.spans[last_of[word]][1]])
-        tail = _tokens(units.context[units.spans[first][0] : units.spans[unit][1]])
-        if last_of[word] > first or any(token in wanted for token in head):
-            starts.append(_Edge(unit, head))
-        if any(token in wanted for token in tail):
-            ends.append(_Edge(unit, tail))
-    return starts, ends
-
-
-def _spans_from(
-    start: _Edge,
-    ends: Sequence[_Edge],
-    units: _Units,
-    tokens: Sequence[tuple[str, ...]],
-    wanted: Counter[str],
-) -> Iterator[_Span]:
-    """Yield the spans that begin at one place, short to long."""
-    first_word = units.word_of[start.unit]
-    start_char = units.spans[start.unit][0]
-    for unit in range(start.unit, len(units.spans)):
-        if units.word_of[unit] != first_word:
-            break
-        said = list(_tokens(units.context[start_char : units.spans[unit][1]]))
-        yield _Span(unit, len(said), (Counter(said) & wanted).total(), said)
-    said, left, shared = [], dict(wanted), 0
-    word = first_word
-    for end in ends[bisect_right(ends, start.unit, key=lambda edge: edge.unit) :]:
-        end_word = units.word_of[end.unit]
-        while word < end_word:
-            added = start.tokens if word == first_word else tokens[word]
-            said.extend(added)
-            shared += _take(added, left)
-            word += 1
-        if end_word > first_word:
-            all_said = [*said, *end.tokens]
-            more = _take(end.tokens, dict(left))
-            yield _Span(end.unit, len(all_said), shared + more, all_said)
-
-
-def _take(tokens: Iterable[str], left: dict[str, int]) -> int:
-    """Count the tokens that are still wanted, and take them off."""
-    taken = 0
-    for token in tokens:
-        if left.get(token, 0) > 0:
-            left[token] -= 1
-            taken += 1
-    return taken
+def _reach(windows: TokenWindows) -> Sequence[int]:
+    """Return for every token the end of the last window that holds it."""
+    windows_w2 = windows.windows_w2[np.argsort(windows.windows_w2[:, 0], kind="stable")]
+    last_n = np.searchsorted(windows_w2[:, 0], np.arange(len(windows.offsets_n2)), "right") - 1
+    reach: list[int] = windows_w2[last_n, 1].tolist()
+    return reach

@@ -1,8 +1,11 @@
 """``audit``: check where the answers of a data set stand, and repair them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import jsonargparse
 
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from rich.console import Console
 
-    from qa_lightning.alignment import AlignmentAudit
+    from qa_lightning.alignment import AlignmentAudit, TokenWindows
+
+_NAMED_IDS: Final = 5
 
 
 RULES: dict[str, Rule] = {
@@ -58,7 +63,9 @@ def build_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--max_answer_length", type=int, default=30, help="of the evaluation")
     parser.add_argument(
-        "--tokenizer", type=str | None, help="folder or Hub id: tell the ceiling under its windows"
+        "--tokenizer",
+        type=str | None,
+        help="folder or Hub id: tell what its windows hold, and the ceiling in them",
     )
     parser.add_argument("--max_length", type=int, default=384, help="tokens of a window")
     parser.add_argument("--doc_stride", type=int, default=128, help="tokens windows share")
@@ -88,13 +95,18 @@ def run(cfg: jsonargparse.Namespace) -> None:
     console = Console()
     examples = _examples(cfg)
     aligned, audit = _aligned(examples, cfg, console)
-    with console.status("searching the best scores in reach"):
+    audit, windows = _held(aligned, audit, cfg, console)
+    with _bars(console, ("ceilings",), len(examples)) as advance:
         audit = with_ceilings(
             audit,
             examples,
+            language=cfg.language or audit.language,
             max_answer_length=cfg.max_answer_length,
-            windows=_windows(examples, cfg),
+            windows=windows,
+            num_proc=cfg.num_proc,
+            progress=partial(advance, "ceilings"),
         )
+    with console.status("counting"):
         facts = dataset_facts(examples, max_answer_length=cfg.max_answer_length)
     for panel in example_panels(aligned, cfg.show, seed=cfg.seed):
         console.print(panel)
@@ -151,31 +163,37 @@ def _examples(cfg: jsonargparse.Namespace) -> "Dataset":
     )
 
 
-def _windows(
-    examples: "Dataset", cfg: jsonargparse.Namespace
-) -> "list[list[Sequence[int]]] | None":
-    """Return the character offsets of the tokens of each example's windows."""
+def _held(
+    aligned: "Dataset", audit: "AlignmentAudit", cfg: jsonargparse.Namespace, console: "Console"
+) -> "tuple[AlignmentAudit, list[TokenWindows] | None]":
+    """Count the answers that no window holds, as `fit` does; return each example's windows too."""
     if cfg.tokenizer is None:
-        return None
+        return audit, None
+    from qa_lightning.alignment import TokenWindows
     from qa_lightning.datamodule import load_tokenizer
-    from qa_lightning.features import WindowSettings, WindowTable, build_features
+    from qa_lightning.features import WindowSettings, context_windows
 
     settings = WindowSettings(
         max_length=cfg.max_length,
         doc_stride=cfg.doc_stride,
         max_question_length=cfg.max_question_length,
     )
-    features = build_features(examples, load_tokenizer(cfg.tokenizer), settings, labels=False)
-    table = WindowTable(features)
-    windows: list[list[Sequence[int]]] = [[] for _ in range(len(examples))]
-    for window, example in enumerate(table.numbers("example_index").tolist()):
-        windows[example].append(table.context_offsets(window).ravel().tolist())
-    return windows
+    windows, unheld = [], []
+    with _bars(console, ("windows",), len(aligned)) as advance:
+        laid = context_windows(aligned, load_tokenizer(cfg.tokenizer), settings)
+        for row, (offsets_n2, windows_w2, is_unheld) in enumerate(laid):
+            windows.append(TokenWindows(offsets_n2, windows_w2))
+            unheld += [row] if is_unheld else []
+            advance("windows", 1)
+    ids = [aligned[row]["id"] for row in unheld[:_NAMED_IDS]]
+    return replace(audit, unheld=len(unheld), unheld_ids=ids), windows
 
 
-def _aligned(
-    examples: "Dataset", cfg: jsonargparse.Namespace, console: "Console"
-) -> "tuple[Dataset, AlignmentAudit]":
+@contextmanager
+def _bars(
+    console: "Console", phases: Sequence[str], total: int
+) -> "Iterator[Callable[[str, int], None]]":
+    """Show a bar for each phase; yield what advances one."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -184,8 +202,6 @@ def _aligned(
         TimeRemainingColumn,
     )
 
-    from qa_lightning.alignment import DEFAULT_THRESHOLD, align_examples
-
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -193,10 +209,16 @@ def _aligned(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        tasks = {
-            phase: progress.add_task(phase, total=len(examples))
-            for phase in ("offsets", "questions")
-        }
+        tasks = {phase: progress.add_task(phase, total=total) for phase in phases}
+        yield lambda phase, done: progress.advance(tasks[phase], done)
+
+
+def _aligned(
+    examples: "Dataset", cfg: jsonargparse.Namespace, console: "Console"
+) -> "tuple[Dataset, AlignmentAudit]":
+    from qa_lightning.alignment import DEFAULT_THRESHOLD, align_examples
+
+    with _bars(console, ("offsets", "questions"), len(examples)) as advance:
         return align_examples(
             examples,
             policy="repair",
@@ -204,7 +226,7 @@ def _aligned(
             drop=False,
             language=cfg.language,
             num_proc=cfg.num_proc,
-            progress=lambda phase, done: progress.advance(tasks[phase], done),
+            progress=advance,
         )
 
 

@@ -21,9 +21,9 @@ STATUS_MEANINGS: Final = {
     "unaligned": "not found",
 }
 _CEILINGS: Final = {
-    "": "any whole words",
-    "_at_signs": "cut at punctuation too",
-    "_in_windows": "inside one window",
+    "": "a span of the text",
+    "_word_borders": "whole words, punctuation apart (evaluation.word_borders)",
+    "_in_windows": "a span of tokens in one window",
 }
 
 
@@ -67,6 +67,9 @@ def _answer_rows(audit: AlignmentAudit) -> Iterator[tuple[str, str, str]]:
     yield "only inside larger words", f"{audit.inside_words:,}", _share(audit.inside_words, whole)
     yield "  cut inside a letter, left as they are", f"{audit.inside_letters:,}", ""
     yield "questions left without a span", f"{audit.without_span:,}", ""
+    if audit.unheld is not None:
+        first = ", ".join(audit.unheld_ids)
+        yield "questions whose answer no window holds", f"{audit.unheld:,}", first
     yield "offsets count", audit.offset_unit or "characters", ""
     if audit.offsets_are_noise:
         yield "  where the text is not there they say nothing", "", ""
@@ -77,7 +80,8 @@ def _ceiling_rows(audit: AlignmentAudit, facts: DatasetFacts) -> Iterator[tuple[
     if not audit.ceilings:
         return
     yield "best official scores in reach", "EM", "F1"
-    limited = {f"_{facts.max_answer_length}_words": f"at most {facts.max_answer_length} words"}
+    most = facts.max_answer_length
+    limited = {f"_{most}_words": f"from blank to blank, at most {most} words"}
     for suffix, meaning in {**_CEILINGS, **limited}.items():
         if f"f1{suffix}" in audit.ceilings:
             scores = (audit.ceilings[f"{name}{suffix}"] for name in ("exact_match", "f1"))
