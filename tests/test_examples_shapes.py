@@ -393,6 +393,10 @@ def test_an_unknown_shape_is_shown(tmp_path: Path) -> None:
     for content, told in (
         (unknown, "{corpus: [{titulo, secoes: [{texto, perguntas: [{p, r}]}]}]}"),
         (unknown["corpus"], "the columns titulo, secoes: [{texto, perguntas: [{p, r}]}]"),
+        (
+            {"data": [{"story": "c", "questions": [{"input_text": "?"}], "answers": []}]},
+            "input_text, in a file of the shape {data: [{story, questions: [{input_text}], answers",
+        ),
         ({"train": paragraphs(made_rows(0)), "dev": paragraphs(made_rows(1))}, "found dev, train"),
         ([{"pergunta": "?", "trecho": {"corpo": "c"}}], "the columns pergunta, trecho: {corpo}"),
     ):
@@ -400,6 +404,16 @@ def test_an_unknown_shape_is_shown(tmp_path: Path) -> None:
             load_examples(write(tmp_path / "x.json", content))
         assert told in str(caught.value)
         assert "question: context" not in str(caught.value)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"data":', '{"a":', '[{"paragraphs":'])
+@pytest.mark.parametrize("depth", [150, 400, 5_000])
+def test_nests_without_end_are_refused(tmp_path: Path, opening: str, depth: int) -> None:
+    closing = "".join({"[": "]", "{": "}"}.get(letter, "") for letter in reversed(opening))
+    text = opening * depth + "1" + closing * depth
+    for name in ("x.json", "x.jsonl"):
+        with pytest.raises(InputError):
+            load_examples(write(tmp_path / name, text))
 
 
 def test_a_name_that_the_user_gives_stands_alone(tmp_path: Path) -> None:

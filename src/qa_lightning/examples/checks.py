@@ -63,14 +63,19 @@ def check_columns(batch: RawBatch, columns: ColumnNames, *, answers: bool) -> No
     ]
     found = _shape(batch)
     if missing and found:
-        # Of other names that public data sets have, only answers' forms help whoever reads this.
-        shown = ((name, forms[: 4 if name == "answers" else 1]) for name, forms in missing)
-        wanted = "; ".join(f"{name} ({_either(forms)})" for name, forms in shown)
+        where = f", in a file of the shape {batch.shape}" if batch.shape else ""
+        wanted = "; ".join(f"{name} ({_either(_usual(forms))})" for name, forms in missing)
         raise InputError(
-            f"Expected in {batch.origin} a column for each of: {wanted}. Found {found}. Name the "
-            "file's own with `columns`, dots step into structures: "
+            f"Expected in {batch.origin} a column for each of: {wanted}. Found {found}{where}. "
+            "Name the file's own with `columns`, dots step into structures: "
             f"{{{', '.join(f'{name}: ITS NAME IN THE FILE' for name, _ in missing)}}}."
         )
+
+
+def _usual(forms: Sequence[tuple[str, ...]]) -> Sequence[tuple[str, ...]]:
+    """Leave out names that a single public data set has: they help nobody whose file lacks them."""
+    usual = [form for form in forms if form[0] in ("answers", "answer_text")]
+    return usual or forms[:1]
 
 
 def _either(forms: Sequence[Sequence[str]]) -> str:

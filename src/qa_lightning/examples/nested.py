@@ -87,7 +87,7 @@ def _entries(document: Any, path: Path | str, columns: ColumnNames) -> tuple[str
             return "data", document["data"]
         if parts or columns.has_question(document):
             return "", [document]
-        keys = ", ".join(map(repr, list(document)[:8]))
+        keys = ", ".join(map(repr, list(document)[:8])) or "no key"
         found = f"an object with {keys}, of the shape {shape_of(document)}"
     raise InputError(
         f'Expected {{"data": [...]}} (SQuAD), a list of rows or `qas` beside a context in {path}; '

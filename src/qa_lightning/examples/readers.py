@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from qa_lightning.encodings import open_text
 from qa_lightning.errors import InputError
 from qa_lightning.examples.json_texts import parse_json
-from qa_lightning.examples.nested import document_rows, nested_rows
+from qa_lightning.examples.nested import document_rows, nested_rows, shape_of
 from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row, Unreadable
 from qa_lightning.examples.tables import row_dicts
 
@@ -47,6 +47,10 @@ def read_file(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
         )
     try:
         yield from reader(path, columns)
+    except RecursionError:
+        raise InputError(
+            f"Expected rows, articles or paragraphs in {path}; it nests deeper than any data does."
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"Expected a whole gzip file; {path} is damaged: {error}.") from None
     except (pa.ArrowException, OSError) as error:
@@ -85,7 +89,14 @@ def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
             f"Expected JSON in {path}; it breaks at line {error.lineno}, column {error.colno}: "
             f"{error.msg}. Mend it there, or name a file of JSON Lines `.jsonl`."
         ) from None
-    yield from _batches(document_rows(document, path, columns), path, "row")
+    shape = shape_of(document) if isinstance(document, dict) or _nests(document) else ""
+    yield from _batches(document_rows(document, path, columns), path, "row", shape)
+
+
+def _nests(document: Any) -> bool:
+    """Tell whether the objects of a list are more than rows."""
+    first = document[0] if isinstance(document, list) and document else None
+    return isinstance(first, dict) and any(shape_of(value) for value in first.values())
 
 
 def _starts_with_whole_line(text: str) -> bool:
@@ -197,10 +208,12 @@ def table_batch(
     return RawBatch([row for _, row in pairs], origin, "row", [key for key, _ in pairs])
 
 
-def _batches(rows: Iterator[KeyedRow], path: Path, unit: str) -> Iterator[RawBatch]:
+def _batches(
+    rows: Iterator[KeyedRow], path: Path, unit: str, shape: str = ""
+) -> Iterator[RawBatch]:
     while pairs := list(islice(rows, _BATCH_ROWS)):
         keys = [key for key, _ in pairs]
-        yield RawBatch([row for _, row in pairs], str(path), unit, _compact(keys))
+        yield RawBatch([row for _, row in pairs], str(path), unit, _compact(keys), (), shape)
 
 
 def _compact(keys: Sequence[int | tuple[int, str]]) -> Sequence[int | tuple[int, str]]:

@@ -70,6 +70,7 @@ class RawBatch(NamedTuple):
         unit: what the keys count: ``row`` or ``line``, from 1.
         keys: a number each, or ``(number, place)`` for rows of nested files.
         names: all columns of the file, also those that were not read; empty for mappings.
+        shape: the keys of a nested file, level by level; empty for others.
     """
 
     rows: pa.Table | list[Row]
@@ -77,6 +78,7 @@ class RawBatch(NamedTuple):
     unit: str
     keys: Sequence[int | tuple[int, str]]
     names: tuple[str, ...] = ()
+    shape: str = ""
 
 
 @dataclass(frozen=True)
