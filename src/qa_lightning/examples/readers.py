@@ -6,7 +6,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -138,8 +138,10 @@ def _read_csv(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
     with open_text(lambda: _open(path), path, newline="") as text:
         first_line = text.readline()
-        text.seek(0)
-        reader = csv.reader(text, delimiter=_delimiter(first_line), strict=True)
+        # An unpacked stream cannot go back.
+        reader = csv.reader(
+            chain((first_line,), text), delimiter=_delimiter(first_line), strict=True
+        )
         try:
             yield from _batches(_cell_rows(reader, columns), path, "line")
         except csv.Error as error:
