@@ -71,3 +71,32 @@ def launch_alone(*arguments: object, processes: int = 2) -> subprocess.Completed
         env={**os.environ, "PYTHONPATH": PATH},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
+
+
+def launch_agents(*arguments: object, agents: int = 2) -> list[subprocess.CompletedProcess[str]]:
+    """Run a command by torchrun, as if this machine were several, with one process on each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    meeting = ["--nnodes", str(agents), "--nproc-per-node", "1", "--local-addr", "127.0.0.1"]
+    meeting += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "t"]
+    extra = ["--trainer.devices", "1", "--trainer.num_nodes", str(agents)]
+    command = [*torchrun, *meeting, "-m", "qa_lightning", *map(str, arguments), *DDP, *extra]
+    started = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": PATH},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for _ in range(agents)
+    ]  # fmt: skip
+    try:
+        outputs = [process.communicate(timeout=300)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [
+        subprocess.CompletedProcess(command, process.returncode, output)
+        for process, output in zip(started, outputs, strict=True)
+    ]
