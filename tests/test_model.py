@@ -135,7 +135,9 @@ def test_all_attentions_give_the_same_logits(types: int, attention: str) -> None
             torch.testing.assert_close(mine[mask], theirs[mask], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("precision", "fused"), [("16-mixed", False), ("bf16-mixed", True)])
+@pytest.mark.parametrize(
+    ("precision", "fused"), [("16-mixed", False), ("16-true", True), ("bf16-mixed", True)]
+)
 def test_the_optimizer_is_fused_except_under_16_bit_mixed_precision(
     precision: str, fused: bool
 ) -> None:

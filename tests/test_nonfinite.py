@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from launching import launch_several
 from qa_lightning.errors import InputError
@@ -231,6 +232,37 @@ def test_any_optimizer_is_held_back(kind: Any, fused: bool) -> None:
             after = json.dumps(optimizer.state_dict()["state"], default=lambda t: t.tolist())
             assert after == state
     assert guard.state_dict() == {"skipped": 2, "in_a_row": 1}
+
+
+class NoReading(TorchDispatchMode):
+    """Refuse operations that wait for the device and bring a number to the host."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in (
+            torch.ops.aten._local_scalar_dense.default,
+            torch.ops.aten.equal.default,
+        )
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_no_step_waits_for_the_device(scaled: bool) -> None:
+    layer = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    guard = StepGuard("skip")
+    with NoReading():
+        for step in (1, 2):
+            optimizer.zero_grad()
+            for _ in range(2):
+                loss = layer(torch.ones(1, 3)).sum() * math.nan
+                guard.watch(loss, {"feature_index": torch.tensor([step])}).backward()
+            norm = torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+            guard.judge(optimizer, norm, step=step, scaled=scaled)
+            if not scaled:  # a scaler's own step reads its verdict
+                optimizer.step()
+    with pytest.raises(AssertionError), NoReading():
+        guard.settle(layer, list)
+    assert nonfinite_weights(layer) == []
 
 
 def test_a_verdict_still_on_its_way_is_read_a_step_later(caplog: Any) -> None:

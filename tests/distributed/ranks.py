@@ -67,8 +67,8 @@ class Fail(Callback):
     """Fail on one rank, when it begins a batch.
 
     Args:
-        way: ``kill`` as the kernel does, ``raise`` as a bug does, or ``raise_alone``, while the
-            others are in no collective and will be in none for a long time.
+        way: ``kill`` as the kernel does, ``raise`` as a bug does; ``kill_alone``, ``raise_alone``:
+            while the others are in no collective and will be in none for a long time.
         rank: where.
         batch: when.
     """
@@ -81,9 +81,12 @@ class Fail(Callback):
     ) -> None:
         if batch_idx != self.batch:
             return
+        path = Path(trainer.default_root_dir) / "failed_at"
+        if trainer.global_rank == self.rank:
+            path.write_text(str(time.time()), encoding="utf-8")
         if trainer.global_rank != self.rank:
-            time.sleep(600 if self.way == "raise_alone" else 0)
-        elif self.way == "kill":
+            time.sleep(600 if self.way.endswith("alone") else 0)
+        elif self.way.startswith("kill"):
             os.kill(os.getpid(), signal.SIGKILL)
         else:
             raise ValueError("the disk is on fire")

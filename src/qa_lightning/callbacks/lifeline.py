@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
+from weakref import ref
 
 _MOST_BYTES = 1 << 20
 _HUB = 0
@@ -70,6 +74,7 @@ class Lifeline:
         self._peers: dict[int, asyncio.StreamWriter] = {}
         self._left: set[int] = set()
         self._server: asyncio.Server | None = None
+        os.register_at_fork(after_in_child=partial(_let_go, ref(self)))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="lifeline")
         self._thread.start()
@@ -194,6 +199,17 @@ LOST = (
     "it ended without a word: it was killed (by the kernel, where memory ran out), or its machine "
     "is gone"
 )
+
+
+def _let_go(line: "ref[Lifeline]") -> None:
+    """Close a forked process's copies of the connections: they are its parent's, and end with it.
+
+    The workers of a data loader would keep those of a process open that was killed.
+    """
+    owner = line()
+    for writer in list(owner._peers.values()) if owner is not None else []:
+        with suppress(OSError):
+            os.close(writer.get_extra_info("socket").fileno())
 
 
 def _write(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

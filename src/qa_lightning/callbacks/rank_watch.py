@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -46,14 +47,13 @@ class RankWatch(Callback):
     def attach(self, trainer: Trainer) -> Self:
         """Watch from the moment in which the processes have met, before data is prepared."""
         # Lightning has no hook between the two.
-        meet = trainer.strategy.setup_environment
-
-        def meet_and_watch() -> None:
-            meet()
-            self._begin(trainer)
-
-        setattr(trainer.strategy, "setup_environment", meet_and_watch)  # noqa: B010
+        meet = partial(self._meet, trainer)
+        setattr(trainer.strategy, "setup_environment", meet)  # noqa: B010
         return self
+
+    def _meet(self, trainer: Trainer) -> None:
+        type(trainer.strategy).setup_environment(trainer.strategy)
+        self._begin(trainer)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Watch from here on, in a run that was not attached to."""

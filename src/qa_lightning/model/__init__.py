@@ -334,7 +334,7 @@ class QAModule(LightningModule):
     def _fused(self) -> bool:
         # Under 16-bit mixed precision the fused kernel un-scales the gradients itself, after
         # clipping would have seen them scaled.
-        return not str(self.trainer.precision).startswith("16")
+        return self.trainer.precision != "16-mixed"
 
     def configure_gradient_clipping(
         self,
