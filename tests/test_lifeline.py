@@ -25,6 +25,8 @@ class Group:
         self.place = self.lines[0].listen("127.0.0.1")
         for line in self.lines[1:]:
             line.join(self.place)
+        while len(self.lines[0]._peers) < WORLD - 1:  # welcomed in its own thread
+            time.sleep(0.01)
 
     def _line(self, rank: int) -> Lifeline:
         return Lifeline(

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from launching import launch_several
 from qa_lightning.errors import InputError
-from qa_lightning.model.finite import GIVE_UP_AFTER, StepGuard, nonfinite_weights
+from qa_lightning.model.finite import GIVE_UP_AFTER, MOST_OVERFLOWS, StepGuard, nonfinite_weights
 from running import fail, read_checkpoint, read_json, read_yaml, rows_of, run, write_yaml
 from spoiling import WAYS, Steps
 
@@ -201,6 +201,24 @@ def test_an_overflow_that_the_scaler_handles_is_no_fault(
     assert kept().changed == [True, True]
 
 
+def test_a_scaler_that_never_finds_its_scale_ends_the_run() -> None:
+    layer = torch.nn.Linear(2, 1)
+    guard = StepGuard("raise")
+
+    def go(count: int, norm: float) -> None:
+        for step in range(1, count + 1):
+            guard.watch(torch.zeros(()), {"feature_index": torch.tensor([step])})
+            guard.judge(NO_OPTIMIZER, torch.tensor(norm), step=step, scaled=True)
+            guard.settle(layer, list)
+
+    go(MOST_OVERFLOWS - 1, math.inf)
+    go(1, 1.0)
+    go(MOST_OVERFLOWS - 1, math.nan)
+    with pytest.raises(InputError, match="bf16-mixed"):
+        go(1, math.inf)
+
+
+NO_OPTIMIZER: Any = None  # the scaler's own step holds it back
 KINDS = [
     (kind, fused)
     for kind in (torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop)

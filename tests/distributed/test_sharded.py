@@ -68,6 +68,7 @@ def runs(small_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
         return ["--ckpt_path", str(folder / name / "checkpoints" / "last.ckpt")]
 
     lora = ["--model.lora.r", "2", "--model.gradient_checkpointing", "true"]
+    watch = ["--tracking.watch", "all", "--tracking.watch_every", "2", "--trainer.logger", "true"]
     clip = ["--trainer.gradient_clip_algorithm", "value", "--trainer.precision", "bf16-mixed"]
     commands = [
         _fit(config, folder / "whole", *ddp),
@@ -78,7 +79,7 @@ def runs(small_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
         _fit(config, folder / "into shards", *sharded, *last("half of whole")),
         _fit(config, folder / "out of shards", *ddp, *last("half")),
         _fit(spoilt, folder / "spoilt", *sharded, *once),
-        _fit(config, folder / "lora", *sharded, *lora, *clip, *once),
+        _fit(config, folder / "lora", *sharded, *lora, *clip, *watch, *once),
         ["validate", *_fit(config, folder / "shards", *sharded)[1:], "--ckpt_path", "best",
          "--evaluation.output_dir", str(folder / "again")],
     ]  # fmt: skip
@@ -148,10 +149,11 @@ def test_a_step_that_is_not_finite_is_held_back_on_all_shards(runs: Path) -> Non
     assert last_of(runs / "spoilt")["nonfinite_steps"]["skipped"] == 1
 
 
-def test_adapters_and_clipping_by_value_work_in_shards(runs: Path) -> None:
+def test_adapters_clipping_by_value_and_watched_gradients_work_in_shards(runs: Path) -> None:
     lora = last_of(runs / "lora")
     assert lora["hyper_parameters"]["lora"]["r"] == 2
     assert all(value.isfinite().all() for value in lora["state_dict"].values())
+    assert list((runs / "lora").rglob("events.out.tfevents*"))
 
 
 def test_a_run_without_shards_goes_on_in_shards_and_back(runs: Path) -> None:

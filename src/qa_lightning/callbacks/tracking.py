@@ -21,6 +21,7 @@ from qa_lightning.callbacks.tracked_run import (
 from qa_lightning.callbacks.tracking_report import (
     Watched,
     answers_worth_a_look,
+    in_shards,
     label_figures,
     report_of,
     watched_tensors,
@@ -144,7 +145,9 @@ class RunTracking(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Send distributions, every so many steps."""
-        if self.watch and self._trackers and trainer.global_step % self.watch_every == 0:
+        if not self.watch or trainer.global_step % self.watch_every:
+            return
+        if self._trackers or in_shards(pl_module):  # shards come from all processes
             values = dict(watched_tensors(pl_module, self.watch))
             for tracker in self._trackers.values():
                 tracker.log_histograms(values, step=trainer.global_step)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.callbacks.assessment import Assessment
@@ -103,7 +104,8 @@ def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor
     """Return gradients or parameters of the trainable parameters, on the CPU in float32.
 
     Their finite values: a distribution has no place for others, which 16-bit training meets as a
-    matter of course. ``train/gradient_norm`` tells of them.
+    matter of course. ``train/gradient_norm`` tells of them. All processes have to call this for a
+    module in shards.
     """
     found: list[tuple[str, Tensor]] = []
     for name, parameter in module.named_parameters():
@@ -111,8 +113,17 @@ def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor
             found.append((f"gradients/{name}", parameter.grad))
         if watch != "gradients" and parameter.requires_grad:
             found.append((f"parameters/{name}", parameter))
-    finite = ((name, _finite(value.detach().float().cpu())) for name, value in found)
+    finite = ((name, _finite(_whole(value.detach()).float().cpu())) for name, value in found)
     return [(name, values) for name, values in finite if values.numel()]
+
+
+def in_shards(module: nn.Module) -> bool:
+    """Say whether each process has its own share of a module's parameters."""
+    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+def _whole(values: Tensor) -> Tensor:
+    return values.full_tensor() if isinstance(values, DTensor) else values
 
 
 def _finite(values: Tensor) -> Tensor:

@@ -19,7 +19,11 @@ POLICIES = ("raise", "skip")
 GIVE_UP_AFTER = 10
 """So many steps in a row that are not finite end a run that skips them."""
 
+MOST_OVERFLOWS = 100
+"""So many steps in a row that a gradient scaler holds back end a run: none will be applied."""
+
 _NAMED = 20
+_FINE, _OVERFLOW, _FAULT = range(3)
 Names = Callable[[Sequence[int]], list[str]]
 """From the ``feature_index`` of windows to what the user calls them."""
 
@@ -42,13 +46,14 @@ class Verdict:
     """Hold whether a step was held back, on its way to the host.
 
     Attributes:
-        bad: true if loss or gradient were not finite.
-        arrived: when ``bad`` may be read without waiting for the device; None: at once.
+        grade: ``_FAULT`` if loss or gradient were not finite, ``_OVERFLOW`` if that is for the
+            gradient scaler to mend.
+        arrived: when ``grade`` may be read without waiting for the device; None: at once.
         step: number of the optimizer step, from 1.
         batches: what the step was made of.
     """
 
-    bad: Tensor
+    grade: Tensor
     arrived: Any
     step: int
     batches: tuple[BatchLoss, ...]
@@ -73,6 +78,7 @@ class StepGuard:
         self.policy = policy
         self.skipped = 0
         self.in_a_row = 0
+        self._overflows = 0
         self._batches: list[BatchLoss] = []
         self._pending: deque[Verdict] = deque()
 
@@ -93,13 +99,14 @@ class StepGuard:
             step: number of the coming step, from 1.
             scaled: a gradient scaler is at work.
         """
+        overflow = ~norm.isfinite()
         if scaled:
             bad = torch.stack([~each.loss.isfinite() for each in self._batches]).any()
-            bad = _on_any_process(bad)
+            grade = torch.maximum(_on_any_process(bad) * _FAULT, overflow * _OVERFLOW)
         else:
-            bad = ~norm.isfinite()
-            _hold_back(optimizer, bad)
-        host, arrived = _on_its_way(bad)
+            _hold_back(optimizer, overflow)
+            grade = overflow * _FAULT
+        host, arrived = _on_its_way(grade)
         self._pending.append(Verdict(host, arrived, step, tuple(self._batches)))
         self._batches.clear()
 
@@ -123,10 +130,22 @@ class StepGuard:
             verdict = self._pending.popleft()
             if verdict.arrived is not None:
                 verdict.arrived.synchronize()
-            if verdict.bad:
+            grade = int(verdict.grade)
+            if grade == _FAULT:
                 self._held_back(verdict, module, names)
             else:
                 self.in_a_row = 0
+                self._overflows = self._overflows + 1 if grade == _OVERFLOW else 0
+                self._check_overflows(verdict)
+
+    def _check_overflows(self, verdict: Verdict) -> None:
+        if self._overflows >= MOST_OVERFLOWS:
+            raise InputError(
+                "Expected gradients that the scaler of `trainer.precision` 16-mixed can make "
+                f"finite; up to step {verdict.step}, {self._overflows} steps in a row had none, "
+                "though their losses are finite. Nothing was learnt in them: use bf16-mixed or "
+                "32-true."
+            )
 
     def _held_back(self, verdict: Verdict, module: nn.Module, names: Names) -> None:
         self.skipped += 1
@@ -204,12 +223,12 @@ def _hold_back(optimizer: torch.optim.Optimizer, bad: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
 
 
-def _on_its_way(flag: Tensor) -> tuple[Tensor, Any]:
-    """Send a flag to the host; return it with the event after which it may be read."""
-    if flag.device.type == "cpu":
-        return flag, None
-    host = flag.to("cpu", non_blocking=True)
-    arrived = torch.Event(flag.device)
+def _on_its_way(grade: Tensor) -> tuple[Tensor, Any]:
+    """Send a number to the host; return it with the event after which it may be read."""
+    if grade.device.type == "cpu":
+        return grade, None
+    host = grade.to("cpu", non_blocking=True)
+    arrived = torch.Event(grade.device)
     arrived.record()
     return host, arrived
 
