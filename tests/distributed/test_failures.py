@@ -32,6 +32,7 @@ def the_message(result: Any, folder: Path | None = None) -> str:
     if folder is not None:
         assert time.time() - float((folder / "run" / "failed_at").read_text()) < MOST_SECONDS
     assert "Connection closed" not in output, output[-6000:]
+    assert "was destroyed" not in output, output[-6000:]
     assert "gloo/transport" not in output, output[-6000:]
     return messages[0]
 

@@ -76,6 +76,8 @@ class Lifeline:
         self._server: asyncio.Server | None = None
         os.register_at_fork(after_in_child=partial(_let_go, ref(self)))
         self._loop = asyncio.new_event_loop()
+        # A process that ends leaves its connections as they are, and need not be told so.
+        self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="lifeline")
         self._thread.start()
 

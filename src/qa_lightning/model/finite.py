@@ -155,11 +155,11 @@ class StepGuard:
         if spoilt:
             raise InputError(f"{_spoilt_text(spoilt)} That showed when {found}.")
         if self.policy == "raise":
-            raise InputError(f"Expected a finite loss and gradient; {found}. {_REMEDY}")
+            raise InputError(f"Expected a finite loss and gradient; {found}. {_remedy(module)}")
         if self.in_a_row >= GIVE_UP_AFTER:
             raise InputError(
                 f"Expected a finite loss and gradient; {self.in_a_row} steps in a row had none. "
-                f"The last: {found}. {_REMEDY}"
+                f"The last: {found}. {_remedy(module)}"
             )
         if _rank() == 0:
             log.warning(
@@ -177,11 +177,17 @@ class StepGuard:
         self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]
 
 
-_REMEDY = (
-    "The weights are as they were before it. Lower `model.learning_rate`, set "
-    "`trainer.gradient_clip_val` or a `model.warmup_ratio`, or leave such steps out by "
-    "`--model.nonfinite skip`; `--ckpt_path last` goes on from the last checkpoint."
-)
+def _remedy(module: nn.Module) -> str:
+    """Return what to do; a huge weight shows that it is not the examples' fault."""
+    largest = max(
+        float(local(w.detach()).abs().max()) for w in module.parameters() if len(local(w))
+    )
+    return (
+        f"The weights are as they were before it, the largest {largest:.3g}. Lower "
+        "`model.learning_rate`, set `trainer.gradient_clip_val` or a `model.warmup_ratio`, or "
+        "leave such steps out by `--model.nonfinite skip`; `--ckpt_path last` goes on from the "
+        "last checkpoint."
+    )
 
 
 def check_weights(module: nn.Module) -> None:
