@@ -26,21 +26,13 @@ distributed.destroy_process_group()
 """
 
 
-DDP = ("--trainer.strategy", "ddp")
-
-
-def launch_several(
-    commands: list[list[str]], *, world_size: int, strategy: tuple[str, ...] = DDP
-) -> None:
-    """Run commands one after the other in processes started as torchrun does."""
+def environments(world_size: int) -> list[dict[str, str]]:
+    """Return the variables of each rank's process, as torchrun sets them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    extra = [*strategy, "--trainer.devices", str(world_size)]
-    argument = json.dumps([[*command, *extra] for command in commands])
-    processes = []
-    for rank in range(world_size):
-        environment = {
+    return [
+        {
             **os.environ,
             "PYTHONPATH": PATH,
             "MASTER_ADDR": "127.0.0.1",
@@ -49,15 +41,29 @@ def launch_several(
             "NODE_RANK": "0",
             "LOCAL_RANK": str(rank),
         }
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", SEVERAL, argument],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        for rank in range(world_size)
+    ]
+
+
+DDP = ("--trainer.strategy", "ddp")
+
+
+def launch_several(
+    commands: list[list[str]], *, world_size: int, strategy: tuple[str, ...] = DDP
+) -> None:
+    """Run commands one after the other in processes started as torchrun does."""
+    extra = [*strategy, "--trainer.devices", str(world_size)]
+    argument = json.dumps([[*command, *extra] for command in commands])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SEVERAL, argument],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+        for environment in environments(world_size)
+    ]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output[-4000:]

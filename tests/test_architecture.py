@@ -64,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
         "examples",
         "features",
         "languages",
+        "resuming",
         "saved",
     },
     "demo": set(),
@@ -77,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
     "initialization": set(),
     "languages": set(),
     "longify": {"folders", "saved"},
-    "model": {"attention", "backbones", "initialization", "objectives", "saved"},
+    "model": {"attention", "backbones", "initialization", "objectives", "resuming", "saved"},
     "normalization": set(),
     "ranges": set(),
     "objectives": set(),
@@ -89,7 +90,7 @@ ALLOWED: dict[str, set[str]] = {
     "scores": {"answers", "examples", "languages", "normalization"},
     "trackers": {"reports", "saved"},
 }
-SHELLS = {"callbacks", "cli", "datamodule", "model", "running", "trackers"}
+SHELLS = {"callbacks", "cli", "datamodule", "model", "resuming", "running", "trackers"}
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 LONGER_FILES: dict[str, str] = {

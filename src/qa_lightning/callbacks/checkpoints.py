@@ -175,6 +175,11 @@ class LastCheckpoint(ModelCheckpoint):
         """Save the state that training ended with."""
         self.save(trainer)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what a validation has changed, though not the weights: the best, the decision."""
+        self._last_global_step_saved = -1
+        super().on_validation_end(trainer, pl_module)
+
     def is_late(self) -> bool:
         """Return whether the last save was so long ago that the next is due, by this clock."""
         minutes = self.last_every_n_minutes

@@ -100,11 +100,27 @@ class TerminalProgress(RichProgressBar):
         super().on_train_start(trainer, pl_module)
         for scores in _scores_before(trainer):
             self._remember(scores)
+        if self.progress is not None:
+            self._begin_within_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the bar as it is: what is printed after the training stands below it."""
         super().on_train_end(trainer, pl_module)
         self._stop_progress()
+
+    def _begin_within_epoch(self, trainer: Trainer) -> None:
+        """Show the bar of an epoch that goes on; Lightning's total leaves out what was done."""
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if not done:
+            return
+        total = trainer.num_training_batches
+        if trainer.max_steps >= 0:
+            left = (trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches
+            total = min(total, done + left)
+        self.train_progress_bar_id = self._add_task(
+            total, self._get_train_description(trainer.current_epoch)
+        )
+        self._update(self.train_progress_bar_id, done)
 
     def _get_train_description(self, current_epoch: int) -> str:
         """Leave out the number of epochs where steps end the training."""

@@ -22,6 +22,10 @@ class Throughput(Callback):
         self._mark = 0.0
         self._logged_step = 0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock: no epoch starts where a training goes on within one."""
+        self._mark = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._mark = time.perf_counter()
@@ -49,6 +53,24 @@ class Throughput(Callback):
         self._padding = self._padding + (mask_bl == 0).sum()
         if trainer.is_last_batch or self._is_logged(trainer):
             self._log(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts since they were last logged."""
+        return {
+            "windows": self._windows,
+            "tokens": self._tokens,
+            "padding": int(self._padding),
+            "seconds": self._seconds,
+            "logged_step": self._logged_step,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._windows = state_dict["windows"]
+        self._tokens = state_dict["tokens"]
+        self._padding = state_dict["padding"]
+        self._seconds = state_dict["seconds"]
+        self._logged_step = state_dict["logged_step"]
 
     def _is_logged(self, trainer: Trainer) -> bool:
         """Say whether loggers take this batch: by optimizer steps, which go on over epochs."""

@@ -15,8 +15,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from qa_lightning.callbacks.tracked_run import is_dry
+from qa_lightning.cli.filling import fill_plain
 from qa_lightning.errors import InputError
 from qa_lightning.folders import locked_folder
+from qa_lightning.resuming import ORDER, resume_problems
 from qa_lightning.saved import LAST, SavedRun, local_file, newest_whole, write_tokenizer_files
 
 log = logging.getLogger(__name__)
@@ -142,6 +144,26 @@ def merge_checkpoint(config: Namespace, explicit: Namespace, saved: SavedRun) ->
                 config[name] = value
     config["data.tokenizer"] = str(_tokenizer_folder(config, saved.tokenizer_files))
     config["data.tokenizer_revision"] = None
+
+
+def merge_order(config: Namespace, explicit: Namespace, saved: SavedRun) -> None:
+    """Take from a checkpoint what its epoch was begun with, for a ``fit`` that goes on.
+
+    Raises:
+        InputError: what the user wrote contradicts it, and cannot be applied.
+    """
+    for key in ORDER:
+        name = f"data.{key}"
+        if name not in explicit and key in saved.data and not _is_new_seed(key, explicit):
+            config[name] = saved.data[key]
+    fill_plain(config)
+    problems = list(resume_problems(saved.values, config.model, config.data))
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _is_new_seed(key: str, explicit: Namespace) -> bool:
+    return key == "seed" and "seed_everything" in explicit
 
 
 def _chosen(state: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def fill_and_check(config: Namespace, command: str) -> None:
     Raises:
         InputError: one line for each problem.
     """
-    _fill_plain(config)
+    fill_plain(config)
     found = [
         *module_problems(config.model),
         *data_problems(config.data),
@@ -69,7 +69,8 @@ def split_problems(data: Namespace, command: str) -> Iterator[str]:
         )
 
 
-def _fill_plain(config: Namespace) -> None:
+def fill_plain(config: Namespace) -> None:
+    """Fill what other keys say, without reading a file."""
     if config.data.tokenizer is None and config.model.model_name_or_path is not None:
         config.data.tokenizer = config.model.model_name_or_path
         config.data.tokenizer_revision = config.model.revision

@@ -38,6 +38,7 @@ from qa_lightning.cli.checkpoint_source import (
     checkpoint_path,
     held_folders,
     merge_checkpoint,
+    merge_order,
 )
 from qa_lightning.cli.filling import fill_and_check
 from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own, told
@@ -103,6 +104,8 @@ class QALightningCLI(LightningCLI):
                 check_resumable(saved)
             merge_checkpoint(config, self.explicit, saved)
             self._check_merged(config)
+            if command == "fit":
+                merge_order(config, self.explicit, saved)
 
     def _check_merged(self, config: Namespace) -> None:
         """Hold the checkpoint's values to the types of the keys that they stand for now."""

@@ -40,6 +40,7 @@ from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource
 from qa_lightning.features import WindowSettings
+from qa_lightning.resuming import ResumableLoader, leave_signals_to_parent, seeded_generator
 
 __all__ = [
     "QADataModule",
@@ -369,14 +370,14 @@ class QADataModule(LightningDataModule):
                 group_by_length=settings["group_by_length"],
                 **self._ranks(),
             )
-            return self._loader(documents, sampler, batch_size)
+            return self._loader(documents, sampler, batch_size, kind=ResumableLoader)
         if settings["group_by_length"]:
             grouped = LengthGroupedSampler(lengths, batch_size=batch_size, **self._ranks())
-            return self._loader(windows, grouped, batch_size)
+            return self._loader(windows, grouped, batch_size, kind=ResumableLoader)
         shuffled: DistributedSampler[Any] = DistributedSampler(
             windows, shuffle=True, **self._ranks()
         )
-        return self._loader(windows, shuffled, batch_size)
+        return self._loader(windows, shuffled, batch_size, kind=ResumableLoader)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of validation windows."""
@@ -411,10 +412,15 @@ class QADataModule(LightningDataModule):
         return self._loader(windows, sampler, batch_size)
 
     def _loader(
-        self, dataset: Dataset[Any], sampler: DistributedSampler[Any], batch_size: int
+        self,
+        dataset: Dataset[Any],
+        sampler: DistributedSampler[Any],
+        batch_size: int,
+        *,
+        kind: type[DataLoader[Any]] = DataLoader,
     ) -> DataLoader[Any]:
         workers = self.hparams["num_workers"]
-        return DataLoader(
+        return kind(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
@@ -422,6 +428,8 @@ class QADataModule(LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self._on_cuda(),
+            worker_init_fn=leave_signals_to_parent,
+            generator=seeded_generator(self._seed),
         )
 
     def _on_cuda(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_scheduler
@@ -42,6 +42,7 @@ from qa_lightning.model.sharding import read_whole, shard, whole
 from qa_lightning.model.storing import store_whole
 from qa_lightning.objectives import Objective, objective_problems
 from qa_lightning.ranges import Rule, flag, one_of, problems, text
+from qa_lightning.resuming import ExactResume
 from qa_lightning.saved import local_file, read_saved, reason, weight_problems
 
 ATTENTIONS = ("windowed", "flex", "reference")
@@ -290,6 +291,10 @@ class QAModule(LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> WindowOutputs:
         """Return the logits of each window."""
         return self.validation_step(batch, batch_idx)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what makes a training go on exactly, whoever trains it."""
+        return [ExactResume()]
 
     def configure_optimizers(self) -> Any:
         """Return AdamW without decay on biases and norms, and a schedule that moves every step."""

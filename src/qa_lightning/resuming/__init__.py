@@ -1,5 +1,23 @@
-"""What a run needs to stop when it is told to, and to go on as if it never had."""
+"""What a run needs to stop when it is told to, and to go on as if it never had.
 
+``signals`` (what ends a run), ``loading`` (a place in the data), ``random_states`` (dropout's next
+draw), ``places`` (a place in the training: which batch of which epoch, validated or not),
+``settings`` (what may not change meanwhile), ``callback`` (brings them together).
+"""
+
+from qa_lightning.resuming.callback import ExactResume
+from qa_lightning.resuming.loading import ResumableLoader, leave_signals_to_parent
+from qa_lightning.resuming.random_states import seeded_generator
+from qa_lightning.resuming.settings import ORDER, resume_problems
 from qa_lightning.resuming.signals import Interrupted, SignalWatch
 
-__all__ = ["Interrupted", "SignalWatch"]
+__all__ = [
+    "ORDER",
+    "ExactResume",
+    "Interrupted",
+    "ResumableLoader",
+    "SignalWatch",
+    "leave_signals_to_parent",
+    "resume_problems",
+    "seeded_generator",
+]
