@@ -114,7 +114,8 @@ def assert_same_end(folder: Path, expected: Path, *, ranks: int = 1) -> None:
     """Hold a run that was interrupted to one that was not: to the bit, in all that it did."""
     for name in ("last", "best"):
         ends = [read_checkpoint(f / "checkpoints" / f"{name}.ckpt") for f in (folder, expected)]
-        assert ends[0]["global_step"] == ends[1]["global_step"]
+        steps = [end["global_step"] for end in ends]
+        assert steps[0] == steps[1], (name, steps)
         assert ends[0]["epoch"] == ends[1]["epoch"]
         for key in ("state_dict", "optimizer_states", "lr_schedulers"):
             assert_same(ends[0][key], ends[1][key], f"{name}: {key}")

@@ -180,6 +180,11 @@ class LastCheckpoint(ModelCheckpoint):
         self._last_global_step_saved = -1
         super().on_validation_end(trainer, pl_module)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save that the epoch is over, though its last step may be saved already."""
+        self._last_global_step_saved = -1
+        self.save(trainer)
+
     def is_late(self) -> bool:
         """Return whether the last save was so long ago that the next is due, by this clock."""
         minutes = self.last_every_n_minutes
