@@ -98,7 +98,7 @@ def test_no_command_runs_a_payload(
     splits = ("--data.test_split", "test", "--data.predict_split", "test")
     for command in ("fit", "validate", "test", "predict"):
         for name in (path, f"file://{path}"):
-            arguments = (*splits, "--ckpt_path", name, "--weights_only", "false")
+            arguments = (*splits, "--ckpt_path", name)
             without_advice(fail(capsys, command, "--config", small, *arguments))
     asked = ("--question", "Who?", "--context", "Nobody was there.")
     without_advice(fail(capsys, "answer", "--checkpoint", path, *asked))

@@ -33,7 +33,7 @@ from running import (
     write_rows,
     write_yaml,
 )
-from wandb_reading import OfflineRun, read_run, run_files
+from wandb_reading import OfflineRun, read_run, records, run_files
 
 pytestmark = [pytest.mark.front_door]
 
@@ -121,6 +121,40 @@ def test_the_configuration_says_what_the_run_was_made_from(tracked: Tracked) -> 
     assert provenance["label_audit"]["by_status"]["exact"] == 8
     assert {"torch", "lightning", "transformers", "qa_lightning"} <= set(provenance["versions"])
     assert "git_commit" in provenance
+
+
+@pytest.mark.parametrize("logger", ["WandbLogger", "TensorBoardLogger"])
+def test_no_name_no_key_and_no_place_of_a_person_is_sent(
+    logger: str, small_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home-of-bob"
+    keys = {name: f"planted-{name}" for name in ("WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_KEY")}
+    keys["WANDB_API_KEY"] = "0123456789abcdef" * 2 + "01234567"
+    for name, value in {"HOME": str(home), **keys}.items():
+        monkeypatch.setenv(name, value)
+    values = settings(home / "work", small_files)
+    values["trainer"]["logger"] = {"class_path": logger, "init_args": {"save_dir": str(home / "l")}}
+    if logger == "WandbLogger":
+        values["trainer"]["logger"]["init_args"] |= {"project": "p", "offline": True}
+    config = write_yaml(home / "c.yaml", values)
+    monkeypatch.setattr(sys, "argv", ["lightning", "fit", "--config", str(config)])
+    run("fit", "--config", config)
+    run("fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", 3)
+    sent = [path for path in (home / "l").rglob("*") if {"wandb", "tfevents"} & kinds(path)]
+    assert sent
+    for path in sent:
+        text = path.read_bytes()
+        if path.suffix == ".wandb":  # but for what stood on the terminal
+            told = [r for r in records(text) if r.WhichOneof("record_type") != "output_raw"]
+            text = b"".join(record.SerializeToString() for record in told)
+        assert b"~/work/" in text
+        for secret in (str(home), home.name, *keys.values()):
+            assert secret.encode() not in text, (path.name, secret)
+
+
+def kinds(path: Path) -> set[str]:
+    """Return the parts of a file's name."""
+    return set(path.name.split(".")) if path.is_file() else set()
 
 
 def test_history_has_a_defined_step_and_nothing_is_lost(tracked: Tracked) -> None:

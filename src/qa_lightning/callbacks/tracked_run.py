@@ -1,6 +1,9 @@
 """What trackers are told of a trainer: its splits, its step, what its results depend on."""
 
 import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import datasets
@@ -52,6 +55,28 @@ def hyper_parameters(trainer: Trainer) -> dict[str, Any]:
     given = {name: dict(part.hparams) for name, part in parts.items() if part is not None}
     plain: dict[str, Any] = json.loads(json.dumps(given, default=str))
     return plain
+
+
+def shareable(config: Any, root: Path) -> Any:
+    """Return a configuration in which no path names a person, to send to a server.
+
+    Paths below the run's folder are told from there, those below the home folder from ``~``.
+
+    Args:
+        config: plain values.
+        root: the run's folder.
+    """
+    if isinstance(config, Mapping):
+        return {key: shareable(value, root) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [shareable(value, root) for value in config]
+    if not isinstance(config, str) or "/" not in config:
+        return config
+    text = config.replace(f"{root.absolute()}/", "")
+    home = str(Path.home())
+    if home != "/":
+        text = re.sub(rf"{re.escape(home)}(?=/|$)", "~", text)
+    return text
 
 
 def last_step(trainer: Trainer) -> int:

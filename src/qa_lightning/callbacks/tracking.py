@@ -16,6 +16,7 @@ from qa_lightning.callbacks.tracked_run import (
     is_dry,
     last_step,
     provenance,
+    shareable,
     splits_of,
 )
 from qa_lightning.callbacks.tracking_report import (
@@ -201,6 +202,7 @@ class RunTracking(Callback):
         self._trackers = trackers_of(trainer.loggers, folder)
         config = self.config or hyper_parameters(trainer)
         config = {**config, "provenance": provenance(trainer)}
+        config = shareable(config, Path(trainer.default_root_dir))
         for tracker in self._trackers.values():
             tracker.log_config(config)
 

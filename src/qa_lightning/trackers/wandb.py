@@ -76,8 +76,13 @@ class SteadyWandbLogger(WandbLogger):
             wandb.teardown()  # `finish` does not wait for the last block of an offline file
 
     def _begin(self) -> None:
+        from wandb import Settings
         from wandb.errors import CommError, UsageError
 
+        # W&B would send the command line and the program's path as they are, with the user's name.
+        if self._wandb_init.get("settings") is None:
+            unnamed = Settings(x_disable_meta=True, disable_git=True)  # we send the commit
+            self._wandb_init["settings"] = unnamed
         # wandb would write to a temporary folder in place of one that does not exist.
         Path(self._save_dir or ".").mkdir(parents=True, exist_ok=True)
         try:
