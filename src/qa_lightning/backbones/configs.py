@@ -19,9 +19,15 @@ from transformers import __version__ as transformers_version
 from qa_lightning.backbones.families import OWN_HEADS, check_code, check_family
 from qa_lightning.errors import InputError
 from qa_lightning.folders import is_absent_folder
+from qa_lightning.ranges import Rule, problems, whole
 from qa_lightning.saved import reason
 
 DEFAULT_TYPE = "longformer"
+SIZES: dict[str, Rule] = dict.fromkeys(
+    ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"),
+    whole(1, optional=True),
+)
+"""What torch builds of nothing, and fails with only when a batch comes."""
 
 # Written by transformers, and by us, into configs that came from it; nobody types it.
 _ORIGIN = "transformers_version"
@@ -63,6 +69,8 @@ def network_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
     reference = CONFIG_MAPPING[model_type]()
     if model_type not in OWN_HEADS:
         check_family(model_type, encoder_decoder=reference.is_encoder_decoder)
+    if small := list(problems(SIZES, values, prefix="model.config.")):
+        raise InputError("\n".join(small))
     config_class: type[PreTrainedConfig] = type(reference)
     unknown = {key for key in values if not hasattr(reference, key)}
     if unknown:
