@@ -13,7 +13,7 @@ from matrix_table import DOCUMENT, written
 from qa_lightning import QAModule, QuestionAnswerer
 from qa_lightning.backbones import network_config, plain_config, span_logits
 from qa_lightning.errors import InputError
-from running import RECORDER, read_json, recorded, run, write_yaml
+from running import RECORDER, fail, read_checkpoint, read_json, recorded, run, write_yaml
 
 every_family = pytest.mark.parametrize(
     "name",
@@ -133,6 +133,63 @@ def test_code_of_a_repository_is_never_run(
         QAModule(str(tmp_path)).configure_model()
     with pytest.raises(InputError, match=told):
         QuestionAnswerer.from_checkpoint(tmp_path)
+
+
+def test_a_template_with_nothing_between_gets_a_separator_in_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    way = Way(tmp_path)
+    write_published(FAMILIES["eurobert"], way.published)
+    foreign = QuestionAnswerer.from_checkpoint(way.published, device="cpu").reader
+    assert foreign.windows.separators == "auto"
+    assert "nothing between question and context" in caplog.text
+    caplog.clear()
+    way.fit()
+    assert read_checkpoint(way.last)["QADataModule"]["separators"] == 2
+    rows = way.data()
+    rows.setup("fit")
+    end = rows.tokenizer.eos_token_id
+    assert all(list(row["input_ids"]).count(end) == 2 for row in rows.train_features)
+    for source in (way.last, way.export()):
+        reader = QuestionAnswerer.from_checkpoint(source, device="cpu").reader
+        assert reader.windows.separators == 2
+    assert "nothing between" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "length"), [("modernbert", 80), ("eurobert", 80), ("t5gemma", 80), ("funnel", 384)]
+)
+def test_a_model_of_the_hub_reads_windows_as_long_as_it_was_made_for(
+    name: str, length: int, tmp_path: Path
+) -> None:
+    folder = write_published(FAMILIES[name], tmp_path)
+    settings = read_json(folder / "tokenizer_config.json")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 999}))
+    reader = QuestionAnswerer.from_checkpoint(folder, device="cpu").reader
+    assert reader.windows.max_length == length
+
+
+@pytest.mark.front_door
+def test_longer_windows_than_a_rotary_network_was_made_for_are_told(
+    small_settings: dict[str, Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    published = write_published(FAMILIES["modernbert"], tmp_path / "published")
+    small_settings["model"] = {"model_name_or_path": str(published)}
+    small_settings["data"] |= {"max_length": 90, "doc_stride": 16}
+    del small_settings["data"]["tokenizer"]
+    small_settings["trainer"] |= {"limit_train_batches": 1, "limit_val_batches": 0}
+    config = write_yaml(tmp_path / "fit.yaml", small_settings)
+    run("fit", "--config", config)
+    assert "`data.max_length` is 90, and the network was made for 80 tokens" in caplog.text
+    albert = write_published(FAMILIES["albert"], tmp_path / "albert")
+    small_settings["model"] = {"model_name_or_path": str(albert), "gradient_checkpointing": True}
+    config = write_yaml(tmp_path / "albert.yaml", small_settings)
+    assert "positions of the model; got 90" in fail(capsys, "fit", "--config", config)
+    told = fail(capsys, "fit", "--config", config, "--data.max_length", 64)
+    assert "Turn it off" in told
 
 
 def test_an_encoder_that_once_needed_code_is_read_by_transformers(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from qa_lightning.answerer.checkpoints import (
     read_checkpoint,
     tokenizer_from_files,
 )
-from qa_lightning.answerer.stored import default_windows, stored_settings
+from qa_lightning.answerer.stored import default_windows, stored_settings, warn_of_nothing_between
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.attention import (
     check_padding_side,
@@ -266,6 +266,8 @@ def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Rea
         check_padding_side(config.model_type, tokenizer.padding_side)
         pin_bigbird_attention(network)
     stored = stored_settings(name, revision)
+    if "separators" not in stored.get("windows", {}):
+        warn_of_nothing_between(tokenizer)
     windows = default_windows(network, tokenizer) | stored.get("windows", {})
     return Reader(
         network=cast(PreTrainedModel, network.eval()),

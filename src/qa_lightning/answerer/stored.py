@@ -1,19 +1,23 @@
 """The settings beside a model's weights: what ``qa-lightning export`` wrote, or what fits it."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
-from qa_lightning.backbones import longest_window
+from qa_lightning.backbones import longest_window, trained_length
 from qa_lightning.errors import InputError
+from qa_lightning.features import NOTHING_BETWEEN, layout_of
 from qa_lightning.saved import reason, settings_problems
+
+log = logging.getLogger(__name__)
 
 SETTINGS_FILE = "qa_lightning.json"
 _LONGFORMER_TOKENS = 4096  # a window that all published Longformers take
-_OTHER_TOKENS = 384  # what the models of transformers' examples were trained with
+_OTHER_TOKENS = 384
 
 
 def stored_settings(name: str, revision: str | None) -> dict[str, Any]:
@@ -48,19 +52,27 @@ def stored_settings(name: str, revision: str | None) -> dict[str, Any]:
 
 
 def default_windows(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """Return window sizes for a model of which only the architecture is known."""
-    config = network.config
-    positions = longest_window(network) or getattr(config, "max_position_embeddings", None) or 0
-    if positions < 1:  # relative positions: any length
-        positions = tokenizer.model_max_length
-    wanted = _LONGFORMER_TOKENS if config.model_type == "longformer" else _OTHER_TOKENS
-    length = min(wanted, positions, tokenizer.model_max_length)
+    """Return window sizes for a model of which only the architecture is known.
+
+    Windows are as long as it was made for; where nothing says, as those of transformers' examples.
+    """
+    made_for = longest_window(network) or trained_length(network.config) or _OTHER_TOKENS
+    wanted = _LONGFORMER_TOKENS if network.config.model_type == "longformer" else made_for
+    length = min(wanted, made_for, tokenizer.model_max_length)
     return {
         "max_length": length,
         "doc_stride": min(128, length // 3),
         "max_question_length": min(64, length // 3),
         "token_types": _tells_texts_apart(tokenizer),
     }
+
+
+def warn_of_nothing_between(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Tell of a tokenizer that joins question and context without a token between them."""
+    if not layout_of(tokenizer, "auto").between:
+        log.warning(
+            NOTHING_BETWEEN, type(tokenizer).__name__, "The model is used as it was trained"
+        )
 
 
 def _tells_texts_apart(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from jsonargparse import Namespace
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from qa_lightning.attention import check_padding_side
 from qa_lightning.backbones import (
+    check_checkpointing,
     network_config,
     positions_of,
     pretrained_config,
     target_problems,
+    trained_length,
 )
 from qa_lightning.callbacks.evaluation import evaluation_problems
 from qa_lightning.cli.preflight import run_problems
@@ -166,11 +169,27 @@ def network_problems(config: Namespace) -> Iterator[str]:
         )
     if config.model.lora is not None:
         yield from target_problems(settings, config.model.lora)
-    tokens = len(_tokenizer(config))
-    if tokens > settings.vocab_size:
+    made_for = trained_length(settings)
+    if room is None and made_for is not None and config.data.max_length > made_for:
+        log.warning(
+            "`data.max_length` is %d, and the network was made for %d tokens: it takes longer "
+            "windows, and may read them worse",
+            config.data.max_length,
+            made_for,
+        )
+    tokenizer = _tokenizer(config)
+    try:
+        check_padding_side(settings.model_type, tokenizer.padding_side)
+        if config.model.gradient_checkpointing:
+            check_checkpointing(settings)
+    except InputError as error:
+        yield str(error)
+    tokens = len(tokenizer)
+    vocabulary = getattr(settings, "encoder", settings).vocab_size
+    if tokens > vocabulary:
         yield (
             f"Expected the model's vocabulary to hold the {tokens} tokens of the tokenizer; it "
-            f"holds {settings.vocab_size}. Leave `model.config.vocab_size` out, or name the "
+            f"holds {vocabulary}. Leave `model.config.vocab_size` out, or name the "
             "model's own tokenizer in `data.tokenizer`."
         )
 

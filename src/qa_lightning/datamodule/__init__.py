@@ -39,7 +39,7 @@ from qa_lightning.datamodule.tokenizers import (
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource
-from qa_lightning.features import WindowSettings
+from qa_lightning.features import Separators, WindowSettings, separators_in_training
 from qa_lightning.resuming import ResumableLoader, leave_signals_to_parent, seeded_generator
 
 __all__ = [
@@ -91,7 +91,8 @@ class QADataModule(LightningDataModule):
         max_length: tokens of a window, question and separators included.
         doc_stride: tokens that neighbouring windows share.
         max_question_length: longer questions are cut to this many tokens.
-        separators: ``auto`` (as the tokenizer joins pairs), 2 or 3 in a row.
+        separators: ``auto`` (as the tokenizer joins pairs; 2 where it puts nothing between
+            them), 2 or 3 in a row.
         token_types: pass token types (0 question, 1 context); a model with a single type ignores
             them.
         global_attention: which tokens attend globally: ``question`` (with the no-answer token),
@@ -307,13 +308,17 @@ class QADataModule(LightningDataModule):
             max_length=settings["max_length"],
             doc_stride=settings["doc_stride"],
             max_question_length=settings["max_question_length"],
-            separators=settings["separators"],
+            separators=self._separators,
             negative_windows=settings["negative_windows"],
             # Without sampling it changes no window: then it is no reason to prepare anew.
             all_gold_spans=bool(settings["all_gold_spans"]) and settings["negative_windows"] < 1,
             unaligned="no_answer" if settings["alignment"] == "no_answer" else "ignore",
             seed=self._seed,
         )
+
+    @cached_property
+    def _separators(self) -> Separators:
+        return separators_in_training(self.tokenizer, self.hparams["separators"])
 
     def split(self, name: str) -> PreparedSplit:
         """Return a prepared split: ``train``, ``val``, ``test`` or ``predict``."""
@@ -461,7 +466,7 @@ class QADataModule(LightningDataModule):
         return {
             "tokenizer_files": tokenizer_files(self.tokenizer),
             **{key: settings[key] for key in ("max_length", "doc_stride", "max_question_length")},
-            "separators": settings["separators"],
+            "separators": self._separators,
             "token_types": settings["token_types"],
             "global_attention": settings["global_attention"],
             "language": settings["language"],

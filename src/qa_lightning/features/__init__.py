@@ -14,10 +14,12 @@ windows hold, without making them).
 from qa_lightning.features.building import build_features
 from qa_lightning.features.holding import ContextWindows, context_windows, unheld_examples
 from qa_lightning.features.labels import IGNORED
+from qa_lightning.features.layout import NOTHING_BETWEEN, layout_of, separators_in_training
 from qa_lightning.features.reading import WindowTable
 from qa_lightning.features.settings import (
     FEATURES_VERSION,
     WINDOW_RULES,
+    Separators,
     WindowSettings,
     features_fingerprint,
 )
@@ -25,12 +27,16 @@ from qa_lightning.features.settings import (
 __all__ = [
     "FEATURES_VERSION",
     "IGNORED",
+    "NOTHING_BETWEEN",
     "WINDOW_RULES",
     "ContextWindows",
+    "Separators",
     "WindowSettings",
     "WindowTable",
     "build_features",
     "context_windows",
     "features_fingerprint",
+    "layout_of",
+    "separators_in_training",
     "unheld_examples",
 ]

@@ -1,5 +1,6 @@
 """Where the special tokens of a question-context pair stand."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,12 @@ from transformers import PreTrainedTokenizerBase
 from qa_lightning.errors import InputError
 from qa_lightning.features.settings import Separators, slow_tokenizer_error
 
+log = logging.getLogger(__name__)
+
+NOTHING_BETWEEN = (
+    "the pair template of %s puts nothing between question and context: where one ends and the "
+    "other begins can be told by their words alone. %s."
+)
 _PROBE_TEXT = "O rio nasce na serra, corre 120 km e chega ao mar. Who built the bridge over it?"
 _LOST_LETTERS_ALLOWED = 0.05
 _PROBES = ("a", "e", "o", "A", "0", ".", "的", "ا", "и")
@@ -79,6 +86,24 @@ def layout_of(tokenizer: PreTrainedTokenizerBase, separators: Separators) -> Pai
         cls_group=group,
         cls_index=index,
     )
+
+
+def separators_in_training(
+    tokenizer: PreTrainedTokenizerBase, separators: Separators
+) -> Separators:
+    """Return the separators to train with: one stands between the texts, whatever the template.
+
+    Where the tokenizer's own puts nothing between them, ``auto`` becomes 2, which is what the
+    checkpoint then keeps; a model that was trained without one goes on without.
+    """
+    if separators != "auto" or layout_of(tokenizer, "auto").between:
+        return separators
+    try:
+        layout_of(tokenizer, 2)
+    except InputError:
+        log.warning(NOTHING_BETWEEN, type(tokenizer).__name__, "It knows none to put there either")
+        return "auto"
+    return 2
 
 
 def _check_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
