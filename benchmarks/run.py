@@ -21,6 +21,7 @@ RESULTS = FOLDER / "RESULTS.md"
 # (`window_scoring`), is run alone.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "attention_layer": (),
+    "sliding_layers": (),
     "training_step": (),
     "training_epoch": (),
     "step_profile": (),

@@ -23,6 +23,7 @@ from qa_lightning.answerer.stored import default_windows, stored_settings, warn_
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.attention import (
     check_padding_side,
+    has_sliding_layers,
     pin_bigbird_attention,
     use_windowed_attention,
 )
@@ -192,7 +193,8 @@ def reader_from_checkpoint(
         dtype=dtype,
     )
     # Flex computes the same, but is slow where there is no GPU.
-    if config.model_type == "longformer" and contents.attention != "reference":
+    windowed = config.model_type == "longformer" or has_sliding_layers(network)
+    if windowed and contents.attention in ("windowed", "flex"):
         use_windowed_attention(network)
     elif config.model_type == "big_bird":
         pin_bigbird_attention(network)
@@ -260,7 +262,7 @@ def _load_pretrained(name: str, revision: str | None, dtype: torch.dtype) -> Rea
         )
     for problem in weight_problems(network.state_dict()):
         raise InputError(f"Expected the weights of a trained network in {name!r}; {problem}.")
-    if config.model_type == "longformer":
+    if config.model_type == "longformer" or has_sliding_layers(network):
         use_windowed_attention(network)
     elif config.model_type == "big_bird":
         check_padding_side(config.model_type, tokenizer.padding_side)

@@ -13,6 +13,7 @@ from transformers.models.longformer.modeling_longformer import (
 from qa_lightning.attention.bigbird import PinnedAttention, PinnedModel
 from qa_lightning.attention.flex import FlexSelfAttention
 from qa_lightning.attention.layers import WindowedEncoder, WindowedModel, WindowedSelfAttention
+from qa_lightning.attention.sliding import NAME, sliding_networks
 from qa_lightning.errors import InputError
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
@@ -63,22 +64,28 @@ def use_windowed_attention(model: ModelT) -> ModelT:
     """Compute the same attention faster, in place; weights and checkpoints do not change.
 
     Args:
-        model: Any transformers Longformer, or a module that holds one. Calling
-            it twice is harmless.
+        model: Any transformers Longformer, any of its encoders with sliding layers (ModernBERT's
+            kin), or a module that holds one. Calling it twice is harmless.
 
     Raises:
-        InputError: When the model holds no Longformer attention layer.
+        InputError: When the model holds no such layer.
     """
-    return _switch(model, WINDOWED)
+    networks = sliding_networks(model)
+    for network in networks:
+        network.set_attn_implementation(NAME)
+    return model if networks else _switch(model, WINDOWED)
 
 
 def use_reference_attention(model: ModelT) -> ModelT:
     """Give a model back the attention of transformers, in place.
 
     Raises:
-        InputError: When the model holds no Longformer attention layer.
+        InputError: When the model holds no Longformer attention layer and no sliding layer.
     """
-    return _switch(model, ())
+    networks = sliding_networks(model)
+    for network in networks:
+        network.set_attn_implementation("sdpa")
+    return model if networks else _switch(model, ())
 
 
 def use_flex_attention(model: ModelT) -> ModelT:

@@ -22,6 +22,7 @@ from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
 from qa_lightning.longify import SUPPORTED
 from qa_lightning.model import module_problems
+from qa_lightning.model.attending import check_attention
 
 log = logging.getLogger(__name__)
 
@@ -180,6 +181,7 @@ def network_problems(config: Namespace) -> Iterator[str]:
     tokenizer = _tokenizer(config)
     try:
         check_padding_side(settings.model_type, tokenizer.padding_side)
+        check_attention(settings, config.model.attention)
         if config.model.gradient_checkpointing:
             check_checkpointing(settings)
     except InputError as error:

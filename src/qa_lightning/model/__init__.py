@@ -9,12 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_scheduler
 
-from qa_lightning.attention import (
-    check_padding_side,
-    pin_bigbird_attention,
-    use_flex_attention,
-    use_windowed_attention,
-)
+from qa_lightning.attention import check_padding_side
 from qa_lightning.backbones import (
     adapter_problems,
     add_adapters,
@@ -29,6 +24,7 @@ from qa_lightning.backbones import (
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
+from qa_lightning.model.attending import ATTENTIONS, attend, check_attention
 from qa_lightning.model.finite import POLICIES, StepGuard, check_weights
 from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
@@ -45,7 +41,6 @@ from qa_lightning.ranges import Rule, flag, one_of, problems, text
 from qa_lightning.resuming import ExactResume
 from qa_lightning.saved import local_file, read_saved, reason, weight_problems
 
-ATTENTIONS = ("windowed", "flex", "reference")
 LR_SCHEDULES = (
     "linear",
     "cosine",
@@ -108,9 +103,10 @@ class QAModule(LightningModule):
             (``bert``, …) those of another kind's config.
         initialization: how a network built from ``config`` starts: ``default`` (transformers')
             or ``matching`` (see ``qa_lightning.initialization``); a checkpoint brings its own.
-        attention: ``windowed`` (exact and fast), ``flex`` (the same by ``flex_attention``, for
-            GPUs; see ``qa_lightning.attention``) or ``reference`` (transformers' own); for
-            Longformers alone, other networks keep their own.
+        attention: ``windowed`` (exact and fast; for Longformers and, in their sliding layers,
+            ModernBERT and its kin), ``flex`` (``flex_attention``, for GPUs), ``sdpa`` or ``flash``
+            (transformers' implementations, where the network has them) or ``reference``
+            (transformers' own choice, as ``windowed`` is for networks without a window).
         objective: ``first_answer``, ``any_answer`` or ``document`` (see
             ``qa_lightning.objectives``); the latter two need ``all_gold_spans`` of
             ``QADataModule``, and ``document`` its ``group_by_document``.
@@ -193,7 +189,7 @@ class QAModule(LightningModule):
         if self.network is not None:
             return
         network = self._build_network()
-        _attend(network, self.hparams["attention"])
+        attend(network, self.hparams["attention"])
         if self.hparams["gradient_checkpointing"]:
             recompute_activations(network)
         if self.hparams["lora"] is not None:
@@ -209,6 +205,7 @@ class QAModule(LightningModule):
         name, revision = settings["model_name_or_path"], settings["revision"]
         given = settings["config"]
         config = pretrained_config(name, revision) if given is None else network_config(given)
+        check_attention(config, settings["attention"])
         if settings["gradient_checkpointing"]:
             check_checkpointing(config)
         tokenizer = getattr(getattr(self._trainer, "datamodule", None), "tokenizer", None)
@@ -425,18 +422,6 @@ class QAModule(LightningModule):
                 f"Expected a checkpoint written by `lightning fit` at {path}; it cannot be used: "
                 f"{reason(error)}. Name another."
             ) from error
-
-
-def _attend(network: PreTrainedModel, attention: str) -> None:
-    """Choose how a Longformer attends; a BigBird never changes how it does."""
-    if network.config.model_type == "big_bird":
-        pin_bigbird_attention(network)
-    if network.config.model_type != "longformer":
-        return
-    if attention == "windowed":
-        use_windowed_attention(network)
-    elif attention == "flex":
-        use_flex_attention(network)
 
 
 def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
