@@ -105,7 +105,7 @@ def test_last_is_kept_every_so_many_minutes(
     monkeypatch.setattr(LastCheckpoint, "_save_checkpoint", noted)
     short = ("--trainer.max_steps", 3, "--trainer.limit_val_batches", 0)
     run("fit", "--config", small, *short, "--checkpoint.every_n_minutes", minutes)
-    assert saved == steps
+    assert list(dict.fromkeys(saved)) == steps  # the last again: the epoch is over
 
 
 def test_a_job_that_slurm_ends_is_run_again_and_goes_on(
