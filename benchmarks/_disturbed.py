@@ -17,6 +17,7 @@ from datasets import Dataset, Features, List, Value
 from qa_lightning.alignment import DEFAULT_THRESHOLD, AlignmentAudit, align_examples
 
 UNSPACED = regex.compile(r"[\u0e00-\u0eff\u3000-\u30ff\u3400-\u9fff]")
+SEEN = regex.compile(r"[^\s\p{Cf}](?:.*[^\s\p{Cf}])?", regex.DOTALL)
 FEATURES = Features(
     {
         **dict.fromkeys(("id", "title", "context", "question"), Value("string")),
@@ -88,8 +89,8 @@ def edited(label: Label, edit: Edit, *, offset: str = "true", outside: bool = Fa
     begins = [0, *accumulate(map(len, pieces))]
     start, end = begins[label.true_start], begins[label.true_end]
     context = "".join(pieces)
-    start += len(context[start:end]) - len(context[start:end].lstrip())
-    end -= len(context[start:end]) - len(context[start:end].rstrip())
+    seen = SEEN.search(context, start, end)
+    start, end = (start, end) if seen is None else seen.span()
     stated = {"true": start, "old": label.true_start, "none": 0}[offset]
     return label._replace(context=context, start=stated, true_start=start, true_end=end)
 

@@ -227,20 +227,3 @@ def test_equal_places_are_ambiguous():
 def test_text_elsewhere_is_moved_or_ambiguous():
     assert locate("Veio Ana.", "Quem veio?", "Ana", 0)[:3] == (5, 8, "moved")
     assert locate("Ana, Ana.", "Quem?", "Ana", 3).status == "ambiguous"
-
-
-@pytest.mark.parametrize("times", [40])
-def test_time_grows_with_the_context_and_not_its_square(times):
-    from time import process_time
-
-    from qa_lightning.alignment.contexts import read_context
-
-    sentence = "A universidade de {} deu um prêmio de música ao aluno {} no ano de {}. "
-    text = "".join(sentence.format(f"Lugar{n}", f"Nome{n}", n) for n in range(times * 8))
-    seconds = []
-    for length in (len(text) // 8, len(text)):
-        read_context.cache_clear()
-        began = process_time()
-        locate(text[:length], "Quem ganhou o prêmio?", "University of Lugar3")
-        seconds.append(process_time() - began)
-    assert seconds[1] < 30 * max(seconds[0], 0.005)

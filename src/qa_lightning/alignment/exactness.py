@@ -26,8 +26,10 @@ _CLEAR_LEAD: Final = 0.25
 _CLEAR_SUPPORT: Final = 0.35
 _SLIGHT_LEAD: Final = 0.05
 _LONGEST_INFLECTION: Final = 2
-# A text of so many letters is not found inside other words by chance.
+# A text of so many letters is not found inside other words by chance; where the words of the
+# language are known, what a shorter one means is looked for first.
 _SHORTEST_INSIDE: Final = 4
+_SHORTEST_INSIDE_KNOWN: Final = 24
 
 
 class _Place(NamedTuple):
@@ -97,13 +99,13 @@ def _supported(found: Sequence[Occurrence], wanted: Wanted, question: str) -> li
         return [_Place(one, 0.0) for one in found]
     evidence = QuestionEvidence(question, read)
     word_starts = [word.start_char for word in read.words]
-
-    def support(one: Occurrence) -> float:
-        first = max(bisect_right(word_starts, one.start_char) - 1, 0)
-        last = max(bisect_left(word_starts, one.end_char), first + 1)
-        return evidence.support(first, last)
-
-    return [_Place(one, support(one)) for one in found]
+    firsts = [max(bisect_right(word_starts, one.start_char) - 1, 0) for one in found]
+    ends = [
+        max(bisect_left(word_starts, one.end_char), first + 1)
+        for one, first in zip(found, firsts, strict=True)
+    ]
+    supports = evidence.supports(firsts, ends).tolist()
+    return [_Place(one, support) for one, support in zip(found, supports, strict=True)]
 
 
 def check_exact(wanted: Wanted, question: str, start_char: int, offsets: Offsets) -> AlignedSpan:
@@ -185,8 +187,13 @@ def find_elsewhere(
 
     None where it stands nowhere as whole words.
     """
-    for found, sure in ((wanted.in_blanks(), SURE), (wanted.in_folded(), _ONE_OF_SEVERAL)):
-        whole = [one for one in found if one.is_whole] or _inside(found, wanted)
+    is_known = wanted.context.lexicon.has_words
+    for find, sure, shortest in (
+        (wanted.in_blanks, SURE, _SHORTEST_INSIDE_KNOWN if is_known else _SHORTEST_INSIDE),
+        (wanted.in_folded, _ONE_OF_SEVERAL, None if is_known else _SHORTEST_INSIDE),
+    ):
+        found = find()
+        whole = [one for one in found if one.is_whole] or _inside(found, wanted, shortest)
         if not whole:
             continue
         places = _supported(whole, wanted, question) if len(whole) > 1 else []
@@ -198,11 +205,10 @@ def find_elsewhere(
     return None
 
 
-def _inside(found: list[Occurrence], wanted: Wanted) -> list[Occurrence]:
-    """Return the only occurrence inside a word, in a language whose words are not known.
+def _inside(found: list[Occurrence], wanted: Wanted, shortest: int | None) -> list[Occurrence]:
+    """Return the only occurrence that cuts a word, where the answer is too long for chance.
 
     ``ağırlık`` in ``ağırlıktır``: most languages write endings onto a name, and some a beginning.
     """
-    is_long = len(wanted.answer) >= _SHORTEST_INSIDE
-    is_taken = len(found) == 1 and is_long and not wanted.context.lexicon.has_words
-    return found if is_taken else []
+    is_long = shortest is not None and len(wanted.answer) >= shortest
+    return found if len(found) == 1 and is_long else []

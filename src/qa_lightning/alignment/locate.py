@@ -16,7 +16,7 @@ from qa_lightning.alignment.exactness import (
     find_elsewhere,
     found_at,
 )
-from qa_lightning.alignment.matching import Candidate, Match, Matcher
+from qa_lightning.alignment.matching import CONTENDERS, Candidate, Match, Matcher
 from qa_lightning.alignment.occurrences import Wanted
 from qa_lightning.alignment.offsets import NEAR, UNKNOWN, Offsets, explained_place, nearest
 from qa_lightning.alignment.questions import QuestionEvidence
@@ -26,8 +26,6 @@ from qa_lightning.alignment.words import SYMBOLS, words_of
 # What the question's words and the capitals count beside the answer's own words.
 _SUPPORT_WEIGHT: Final = 0.2
 _CASE_WEIGHT: Final = 0.03
-# Candidates so far behind the best score are out, whatever the question says.
-_CONTENDERS: Final = 0.2
 _NO_RIVAL: Final = 0.25
 _TIE: Final = 0.01
 _BETTER_THAN_INSIDE: Final = 0.5
@@ -162,14 +160,14 @@ def _rank(
 ) -> list[_Ranked]:
     """Return the candidates that compete, best first, shorter before longer."""
     top = max(candidate.score for candidate in candidates)
+    competing = [candidate for candidate in candidates if candidate.score > top - CONTENDERS]
+    supports = evidence.supports(
+        [candidate.start_word for candidate in competing],
+        [candidate.end_word for candidate in competing],
+    )
     ranked = [
-        _Ranked(
-            candidate,
-            evidence.support(candidate.start_word, candidate.end_word),
-            _same_case(candidate, matcher),
-        )
-        for candidate in candidates
-        if candidate.score > top - _CONTENDERS
+        _Ranked(candidate, support, _same_case(candidate, matcher))
+        for candidate, support in zip(competing, supports.tolist(), strict=True)
     ]
     return sorted(
         ranked,

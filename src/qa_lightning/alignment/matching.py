@@ -1,12 +1,14 @@
 """Candidate places of an answer: windows of context words that say what the answer says."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from qa_lightning.alignment.compounds import renders_compound
-from qa_lightning.alignment.contexts import Context
-from qa_lightning.alignment.similarity import word_similarity
+from qa_lightning.alignment.contexts import Context, Numbers, Places, summed
 from qa_lightning.alignment.words import FUNCTION_WEIGHT, Word
 
 _LEAST_SCORE: Final = 0.4
@@ -19,6 +21,18 @@ _SENTENCE_PENALTY: Final = 0.15
 _COMMA_PENALTY: Final = 0.04
 _INVERSION_PENALTY: Final = 0.01
 _COMPOUND: Final = 0.88
+# Candidates so far behind the best score are out, whatever the question says.
+CONTENDERS: Final = 0.2
+# Answers of many words: windows that begin at one word, windows scored, and rivals of the best.
+_LEAST_ENDS: Final = 2
+_MOST_ENDS: Final = 600
+_LEAST_SCORED: Final = 48
+_MOST_COMPARED: Final = 20_000
+_RIVALS: Final = 8
+_MANY_WORDS: Final = 15  # of which a comma more or less tells little
+_MOST_COUNTERPARTS: Final = 16
+_BLOCK: Final = 1_024  # beginnings whose windows are bounded at once
+_ROUNDING: Final = 1e-9
 
 
 class Match(NamedTuple):
@@ -64,23 +78,110 @@ class Matcher:
         self.context = context
         only_form = all(word.is_function for word in answer)
         self.weights = [1.0 if only_form else word.weight for word in answer]
+        self._ease = max(1.0, len(answer) / _MANY_WORDS)
         self._commas = sum("," in word.gap for word in answer)
         self._sentences = sum(word.opens_sentence for word in answer)
         self._similar = [self._places(word) for word in answer]
+        self._sorted = [sorted(similar) for similar in self._similar]
 
     def _places(self, word: Word) -> dict[int, float]:
         """Return the context places alike one answer word, with their likeness."""
-        words, lexicon = self.context.words, self.context.lexicon
         found: dict[int, float] = {}
-        for places in self.context.by_key.values():
-            similarity = word_similarity(word, words[places[0]], lexicon)
-            if similarity > 0:
-                found.update(dict.fromkeys(places, similarity))
+        for key, similarity in self.context.index.alike(word).items():
+            found.update(dict.fromkeys(self.context.by_key[key], similarity))
         return found
 
     def candidates(self) -> list[Candidate]:
-        """Return the scored windows that begin and end with a matched word of meaning."""
-        anchors = sorted(
+        """Return the scored windows that begin and end with a matched word of meaning.
+
+        Those that cannot come near the best are left out, and of an answer of many words most of
+        those that differ from a better one by a word at the edge.
+        """
+        bounds = self._bounded_windows()
+        most = max(_LEAST_SCORED, _MOST_COMPARED // len(self.answer))
+        scored: list[Candidate] = []
+        best = _LEAST_SCORE + CONTENDERS
+        for bound, start_word, end_word in bounds[:most]:
+            if bound < best - CONTENDERS:
+                break
+            scored.append(self._scored(start_word, end_word))
+            best = max(best, scored[-1].score)
+        if len(bounds) > most:
+            scored.extend(self._rivals(scored, bounds[most:]))
+        found = sorted(one for one in scored if one.score >= _LEAST_SCORE)
+        return found + list(self._compounds())
+
+    def _rivals(
+        self, scored: Sequence[Candidate], bounds: Sequence[tuple[float, int, int]]
+    ) -> Iterator[Candidate]:
+        """Yield the most promising windows of the rest that have no word of the best one."""
+        best = max(scored, key=lambda one: one.score)
+        apart = (one for one in bounds if one[2] <= best.start_word or one[1] >= best.end_word)
+        for _, start_word, end_word in islice(apart, _RIVALS):
+            yield self._scored(start_word, end_word)
+
+    def _bounded_windows(self) -> list[tuple[float, int, int]]:
+        """Return windows ``(bound, start_word, end_word)``, none of which scores above its bound.
+
+        The best first, and of those that begin at one word the best few. A matched word gains no
+        more than its best counterpart, any other of meaning what a substitute does.
+        """
+        anchors = np.asarray(self._anchors(), dtype=np.int64)
+        longest = _LONGEST_FACTOR * len(self.answer) + _LONGEST_EXTRA
+        counts = np.searchsorted(anchors, anchors + longest) - np.arange(len(anchors))
+        potential = self._potential()
+        found: list[tuple[float, int, int]] = []
+        for first in range(0, len(anchors), _BLOCK):
+            own = counts[first : first + _BLOCK]
+            begun = np.repeat(np.arange(len(own)), own)
+            nth = np.arange(len(begun)) - np.repeat(np.cumsum(own) - own, own)
+            starts, ends = anchors[first + begun], anchors[first + begun + nth] + 1
+            bounds = self._bounds(starts, ends, potential)
+            kept = self._best_ends(begun, bounds)
+            windows = (bounds[kept].tolist(), starts[kept].tolist(), ends[kept].tolist())
+            found.extend(zip(*windows, strict=True))
+        return sorted(found, key=lambda one: -one[0])
+
+    def _potential(self) -> Numbers:
+        """Return the most that the context words before each one gain an answer."""
+        weights = self.context.measures.weights
+        most: Numbers = np.where(weights >= 1.0, _SUBSTITUTE, 0.0)
+        for weight, similar in zip(self.weights, self._similar, strict=True):
+            places = np.fromiter(similar, dtype=np.int64, count=len(similar))
+            likeness = np.fromiter(similar.values(), dtype=np.float64, count=len(similar))
+            gains = likeness * np.minimum(weight, weights[places])
+            most[places] = np.maximum(most[places], gains)
+        return summed(most)
+
+    def _bounds(self, starts: Places, ends: Places, potential: Numbers) -> Numbers:
+        """Return the most that windows may score."""
+        measures, sentences = self.context.measures, self.context.measures.sentence_of
+        weights, commas = measures.weights_before, measures.commas_before
+        most = sum(
+            max(max(similar.values(), default=0.0) * weight, _SUBSTITUTE * (weight >= 1.0))
+            for weight, similar in zip(self.weights, self._similar, strict=True)
+        )
+        gained = np.minimum(potential[ends] - potential[starts], most)
+        whole = sum(self.weights) + weights[ends] - weights[starts]
+        crossed = np.maximum(sentences[ends - 1] - sentences[starts] - self._sentences, 0)
+        surplus = np.maximum(commas[ends] - commas[starts + 1] - self._commas, 0)
+        bounds: Numbers = (
+            2 * gained / whole
+            - (_SENTENCE_PENALTY * crossed + _COMMA_PENALTY * surplus) / self._ease
+        )
+        return np.asarray(np.minimum(bounds + _ROUNDING, 1.0), dtype=np.float64)
+
+    def _best_ends(self, begun: Places, bounds: Numbers) -> Places:
+        """Return the windows that may be good enough, the best few of those with one beginning."""
+        kept = np.flatnonzero(bounds >= _LEAST_SCORE)
+        most = max(_LEAST_ENDS, _MOST_ENDS // len(self.answer))
+        order = kept[np.lexsort((-bounds[kept], begun[kept]))]
+        firsts = np.searchsorted(begun[order], begun[order])
+        return np.sort(order[np.arange(len(order)) - firsts < most])
+
+    def _anchors(self) -> list[int]:
+        """Return the context words that are alike one of meaning in the answer."""
+        return sorted(
             {
                 place
                 for similar, weight in zip(self._similar, self.weights, strict=True)
@@ -88,16 +189,6 @@ class Matcher:
                 for place in similar
             }
         )
-        scored = [self._scored(first, last + 1) for first, last in self._windows(anchors)]
-        return [one for one in scored if one.score >= _LEAST_SCORE] + list(self._compounds())
-
-    def _windows(self, anchors: Sequence[int]) -> Iterator[tuple[int, int]]:
-        longest = _LONGEST_FACTOR * len(self.answer) + _LONGEST_EXTRA
-        for index, first in enumerate(anchors):
-            for last in anchors[index:]:
-                if last - first >= longest:
-                    break
-                yield first, last
 
     def _compounds(self) -> Iterator[Candidate]:
         content = [index for index, word in enumerate(self.answer) if word.weight >= 1.0]
@@ -128,12 +219,12 @@ class Matcher:
         surplus = max(commas - self._commas, 0)
         order = [match.context_word for match in matches]
         inversions = sum(one > other for one, other in pairwise(order))
-        score = (
-            2 * gained / whole
-            - _SENTENCE_PENALTY * sentences
-            - _COMMA_PENALTY * surplus
-            - _INVERSION_PENALTY * inversions
+        penalties = (
+            _SENTENCE_PENALTY * sentences
+            + _COMMA_PENALTY * surplus
+            + _INVERSION_PENALTY * inversions
         )
+        score = 2 * gained / whole - penalties / self._ease
         return Candidate(start_word, end_word, min(score, 1.0), matches)
 
     def _gain(self, match: Match) -> float:
@@ -143,10 +234,9 @@ class Matcher:
     def _assign(self, start_word: int, end_word: int) -> tuple[Match, ...]:
         """Pair answer and window words one to one, the most alike first, then the nearest."""
         pairs = [
-            Match(index, place, similarity)
-            for index, similar in enumerate(self._similar)
-            for place in range(start_word, end_word)
-            if (similarity := similar.get(place)) is not None
+            Match(index, place, similar[place])
+            for index, (similar, places) in enumerate(zip(self._similar, self._sorted, strict=True))
+            for place in _between(places, start_word, end_word, start_word + index)
         ]
         pairs.sort(
             key=lambda pair: (
@@ -163,3 +253,13 @@ class Matcher:
                 paired.add(pair.answer_word)
                 chosen.append(pair)
         return tuple(sorted(chosen))
+
+
+def _between(places: Sequence[int], start: int, end: int, nearest: int) -> Sequence[int]:
+    """Return sorted places in a range; of many the nearest to one of them."""
+    first, stop = bisect_left(places, start), bisect_left(places, end)
+    if stop - first > _MOST_COUNTERPARTS:
+        middle = bisect_left(places, nearest) - _MOST_COUNTERPARTS // 2
+        first = min(max(first, middle), stop - _MOST_COUNTERPARTS)
+        stop = first + _MOST_COUNTERPARTS
+    return places[first:stop]

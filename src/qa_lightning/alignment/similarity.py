@@ -1,9 +1,12 @@
 """How alike two words are, as renderings of the same word of the original text."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import extract_iter
 
 from qa_lightning.alignment.lexicon import Lexicon
 from qa_lightning.alignment.words import Word
@@ -29,6 +32,7 @@ class Forms(NamedTuple):
         senses: English words that it renders.
         skeleton: spelling in which Portuguese and English cognates agree.
         english: skeletons of the English words that its ending may belong to.
+        traits: what it has in common with every form that is alike, but for the letters.
     """
 
     stem: str
@@ -36,6 +40,7 @@ class Forms(NamedTuple):
     senses: frozenset[int]
     skeleton: str
     english: frozenset[str]
+    traits: tuple[str | int, ...]
 
 
 def _skeleton(key: str, lexicon: Lexicon) -> str:
@@ -67,12 +72,19 @@ def forms_of(key: str, lexicon: Lexicon) -> Forms:
         for ending, other in lexicon.english_endings
         if key.endswith(ending) and len(key) >= _SHORTEST_BY_LETTERS
     )
+    senses, skeleton = _senses(singulars, stem, lexicon), _skeleton(key, lexicon)
     return Forms(
         stem=stem,
         singulars=singulars,
-        senses=_senses(singulars, stem, lexicon),
-        skeleton=_skeleton(key, lexicon),
+        senses=senses,
+        skeleton=skeleton,
         english=english,
+        traits=(
+            *senses,
+            "~" + stem,
+            *("=" + singular for singular in singulars),
+            *("^" + spelling for spelling in {skeleton, *english}),
+        ),
     )
 
 
@@ -124,3 +136,57 @@ def word_similarity(one: Word, other: Word, lexicon: Lexicon) -> float:
     if _is_number(one, lexicon) or _is_number(other, lexicon):
         return _SAME_SENSE if have_same_sense(one, other, lexicon) else 0.0
     return _key_similarity(one.key, other.key, lexicon)
+
+
+class WordIndex:
+    """Find the words of a text that are alike one word, without a look at all the others.
+
+    Args:
+        words: one word of each form.
+        lexicon: their language.
+    """
+
+    def __init__(self, words: Mapping[str, Word], lexicon: Lexicon) -> None:
+        self._words = words
+        self._lexicon = lexicon
+        self._by_trait: defaultdict[str | int, list[str]] = defaultdict(list)
+        self._by_value: defaultdict[float, list[str]] = defaultdict(list)
+        self._skeletons: dict[str, str] = {}
+        for key, word in words.items():
+            forms = forms_of(key, lexicon)
+            for trait in forms.traits:
+                self._by_trait[trait].append(key)
+            if word.value is not None:
+                self._by_value[word.value].append(key)
+            if _is_spelled_alike(word):
+                self._skeletons[key] = forms.skeleton
+        self._found: dict[tuple[str, float | None, bool], dict[str, float]] = {}
+
+    def alike(self, word: Word) -> Mapping[str, float]:
+        """Return the forms alike a word, with their likeness, in the order of the text."""
+        kind = (word.key, word.value, word.is_function)
+        if kind not in self._found:
+            self._found[kind] = self._alike(word)
+        return self._found[kind]
+
+    def _alike(self, word: Word) -> dict[str, float]:
+        forms = forms_of(word.key, self._lexicon)
+        keys = {key for trait in forms.traits for key in self._by_trait.get(trait, ())}
+        if word.value is not None:
+            keys.update(self._by_value.get(word.value, ()))
+        if _is_spelled_alike(word):
+            near = extract_iter(
+                forms.skeleton,
+                self._skeletons,
+                processor=None,
+                scorer=Levenshtein.normalized_similarity,
+                score_cutoff=_LEAST_LETTERS,
+            )
+            keys.update(key for _, _, key in near)
+        likeness = {key: word_similarity(word, self._words[key], self._lexicon) for key in keys}
+        return {key: likeness[key] for key in sorted(keys) if likeness[key] > 0}
+
+
+def _is_spelled_alike(word: Word) -> bool:
+    """Tell whether a word may be alike another by its letters."""
+    return len(word.key) >= _SHORTEST_BY_LETTERS and not word.is_function
