@@ -4,7 +4,8 @@
 
 Recomputes every figure that the documentation states: precision and recall against the spans a
 careful reader chose, by category, by confidence and in two folds; finds after the right span was
-cut out; places changed on data whose places people marked; the ceiling; the time.
+cut out; places changed on data whose places people marked; right labels disturbed in many ways, in
+four languages; the ceiling; the time, also of long answers in long documents.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from _disturbed import WAYS, exact_labels, judged
 from preparation import DATA
 from qa_lightning.alignment import (
     DEFAULT_THRESHOLD,
@@ -27,6 +29,7 @@ from qa_lightning.alignment import (
     answer_ceiling,
     locate_answer,
 )
+from qa_lightning.alignment.contexts import read_context
 from qa_lightning.examples import load_examples
 
 BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01)
@@ -153,12 +156,61 @@ def ceiling_seconds(rows: Sequence[tuple[str, Sequence[str]]], letters: int, wor
     return time.process_time() - began
 
 
+def disturbed_table(folder: Path) -> Table:
+    """Return what becomes of right labels, of each language and each way to disturb them."""
+    languages = ("en", "es", "ar", "tr")
+    table = Table(
+        "labels of XQuAD", *languages, title="At a wrong place / left out, in %", box=MARKDOWN
+    )
+    labels = {
+        code: exact_labels(load_examples(str(folder / f"xquad_{code}.json"))) for code in languages
+    }
+    for way, disturb in WAYS.items():
+        cells = []
+        for code in languages:
+            figures, _ = judged([disturb(label) for label in labels[code]])
+            wrong, lost = (100 * part / figures.labels for part in (figures.wrong, figures.lost))
+            cells.append(f"{wrong:.2f} / {lost:.2f}")
+        table.add_row(way, *cells)
+    return table
+
+
+def long_table(folder: Path) -> Table:
+    """Return the seconds of one answer, the reading of its document included."""
+    sample = load_examples(str(folder / "squad_v1_pt_sample.json"))
+    words = " ".join(dict.fromkeys(sample["context"])).split()
+    table = Table(
+        "characters", "answer words", "verbatim", "respaced", "reworded",
+        title="CPU seconds of one answer", box=MARKDOWN,
+    )  # fmt: skip
+    for length in (20_000, 80_000):
+        document = " ".join(words)[:length]
+        own = document.split()
+        for count in (1, 5, 30, 100, 300):
+            answer = own[len(own) // 2 : len(own) // 2 + count]
+            other = [f"{one}s" if n % 7 == 3 else one for n, one in enumerate(answer) if n % 9 != 5]
+            cases = ((document, answer), ("\n ".join(own), answer), (document, other))
+            cells = [f"{seconds(context, ' '.join(said)):.3f}" for context, said in cases]
+            table.add_row(f"{length:,}", str(count), *cells)
+    return table
+
+
+def seconds(context: str, answer: str) -> float:
+    began = time.process_time()
+    question = "Quem foi o presidente da sociedade em 1996?"
+    read_context.cache_clear()
+    locate_answer(context, question, answer, 0, language="pt")
+    return time.process_time() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=DATA)
     folder, console = parser.parse_args().folder, Console(width=140)
-    judged = judge(folder)
-    for table in (quality_table(judged), confidence_table(judged), data_table(folder, judged)):
+    own = judge(folder)
+    for table in (quality_table(own), confidence_table(own), data_table(folder, own)):
+        console.print(table)
+    for table in (disturbed_table(folder), long_table(folder)):
         console.print(table)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,132 @@ def test_drop_and_strict_use_the_spans_of_the_data(disturbed, policy):
             align_examples(examples, policy=policy)
     else:
         assert len(align_examples(examples, policy=policy)[0]) == 0
+
+
+def test_a_drifting_offset_means_the_text_near_it():
+    context = "🚲🚲 The museum shows four old trams from Porto. Years later it bought four more."
+    for language in ("en", None):
+        found = locate_answer(context, "How many did it buy?", "four", 71, language=language)
+        assert (found.start_char, found.status, found.drifted) == (69, "moved", True)
+        assert found.confidence >= DEFAULT_THRESHOLD
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "emoji"])
+def test_what_a_tool_counted_is_found_in_every_script(disturbed, name):
+    """A text that says the same over and over: only the way of counting tells the place."""
+    sentence, answer = TEXTS[name]
+    context = "".join(f"🚲🚲 {sentence}\r\n" for _ in range(12))
+    places = [context.index(answer)]
+    while len(places) < 12:
+        places.append(context.index(answer, places[-1] + 1))
+    labels = [
+        disturbed.Label(context, "?", answer, place, place, place + len(answer)) for place in places
+    ]
+    for unit, count in {
+        "UTF-16 units": lambda text: len(text.encode("utf-16-le")) // 2,
+        "UTF-8 bytes": lambda text: len(text.encode()),
+        r"\r\n as one character": lambda text: len(text.replace("\r", "")),
+        r"UTF-16 units, \r\n as one": lambda text: (
+            len(text.replace("\r", "").encode("utf-16-le")) // 2
+        ),
+    }.items():
+        drifted = [one._replace(start=count(context[: one.true_start])) for one in labels]
+        figures, audit = disturbed.judged(drifted)
+        assert figures == (12, 0, 0), unit
+        assert audit.offset_unit == unit
+        assert audit.drifted + audit.by_status["exact"] == 12
+
+
+def test_an_exact_hit_that_a_proven_drift_contradicts_moves_only_where_the_text_stands(disturbed):
+    context = "🚲 ja ja aaa bb " + " ".join(f"word{number}." for number in range(30))
+
+    def label(text, start, true_start):
+        return disturbed.Label(context, "?", text, start, true_start, true_start + len(text))
+
+    places = [(f"word{number}.", context.index(f"word{number}.")) for number in range(30)]
+    drifted = [label(text, place + 1, place) for text, place in places]
+    first = context.index("aaa")
+    hit = label("aa", first + 1, first)  # stands there, and where the drift says
+    right = label("bb", context.index("bb"), context.index("bb"))  # does not stand there
+    figures, audit = disturbed.judged([*drifted, hit, right])
+    assert figures == (32, 0, 0)
+    assert (audit.offset_unit, audit.drifted) == ("UTF-16 units", 31)
+    figures, audit = disturbed.judged([hit._replace(true_start=first + 1, true_end=first + 3)])
+    assert figures == (1, 0, 0)
+    assert audit.by_status["exact"] == 1
+
+
+@pytest.mark.parametrize("start", [0, -1])
+def test_a_missing_offset_says_nothing(disturbed, start):
+    """Of a translation: the text near the beginning is no likelier than that elsewhere."""
+    context = "Zelda partiu. Muitos anos depois da batalha, Zelda derrotou o dragão vermelho."
+    labels = [
+        disturbed.Label(f"{context} {n}", "Quem derrotou o dragão?", f"texto {n}", start, 0, 1)
+        for n in range(9)
+    ]
+    question = "Quem derrotou o dragão vermelho depois da batalha?"
+    far = disturbed.Label(f"Em Lima, {context}", question, "Zelda", start, 54, 59)
+    _, audit = disturbed.judged([*labels, far], "pt")
+    assert audit.offsets_are_noise
+    assert audit.drifted == 0
+    assert disturbed.judged([*labels, far], "pt")[0].wrong == 0
+
+
+@pytest.mark.parametrize("language", [None, "pt", "en"])
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "emoji"])
+@pytest.mark.parametrize("offset", ["true", "old", "none"])
+@pytest.mark.parametrize("way", ["with_lines", "with_blanks", "with_no_width", "decomposed"])
+def test_white_space_is_no_difference_in_every_script(disturbed, name, way, offset, language):
+    sentence, answer = TEXTS[name]
+    start = sentence.index(answer)
+    label = disturbed.Label(sentence, "?", answer, start, start, start + len(answer))
+    edit = getattr(disturbed, way)
+    if way == "with_lines":
+        edit = partial(edit, width=5)
+    changed = disturbed.edited(label, edit, offset=offset)
+    found = locate_answer(changed.context, "?", answer, changed.start, language=language)
+    cuts_word = name in ("tr", "de", "it", "he", "ar", "ko")
+    if offset == "none" and cuts_word and language is not None:
+        return  # what stands only inside a word is not looked for where the words are known
+    if offset == "none" and sentence.count(answer) > 1:
+        return
+    assert found[:2] == (changed.true_start, changed.true_end)
+    assert found.confidence >= DEFAULT_THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "expected"),
+    [
+        ("Das exam-\nple ist state-of-\nthe-art.", "example", "exam-\nple"),
+        ("It is a state-of-\nthe-art tram.", "state-of-the-art tram", "state-of-\nthe-art tram"),
+        ("Er sah STRASSE 12 dort.", "straße 12", "STRASSE 12"),
+        ("Custa 1.250 euros hoje.", "1,250 euros", "1.250 euros"),
+        ("Visto in R&amp;B e altro.", "r&b", "R&amp;B"),
+        ("Die ﬁnale Runde.", "Finale Runde", "ﬁnale Runde"),
+        ("Η ΑΘΗΝΑ είναι μεγάλη.", "Αθήνα", "ΑΘΗΝΑ"),
+        ("كُتِبَ الكِتَابُ هنا.", "الكتاب", "الكِتَابُ"),
+        ("Lui disse «Ciao, mondo!» ieri.", "ciao mondo", "Ciao, mondo"),
+    ],
+)
+def test_writing_is_compared_where_no_word_is_known(context, answer, expected):
+    found = locate_answer(context, "?", answer, 0, language=None)
+    assert text_at(found, context) == expected
+    assert found.confidence >= DEFAULT_THRESHOLD
+
+
+def test_nothing_but_writing_where_no_word_is_known():
+    found = locate_answer("Cerca de 89,4% são brancos.", "?", "89,4 por cento", 0, language=None)
+    assert found.status == "unaligned"
+
+
+def test_spans_that_are_found_end_at_whole_letters():
+    context = unicodedata.normalize("NFD", "Um chá, um café e uma cafeteria em São Tomé.")
+    found = locate_answer(context, "?", "Sao", context.index("Sa") + 2, language=None)
+    for start, end in [found[:2]] if found.start_char is not None else []:
+        assert not unicodedata.combining(context[start])
+        assert end == len(context) or not unicodedata.combining(context[end])
+    near = locate_answer(context, "?", "caf", context.index("caf") + 1, language=None)
+    assert near.end_char is None or not unicodedata.combining(context[near.end_char])
 
 
 @pytest.mark.realdata
