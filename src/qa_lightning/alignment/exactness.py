@@ -29,6 +29,8 @@ _LONGEST_INFLECTION: Final = 2
 # A text of so many letters is not found inside other words by chance; where the words of the
 # language are known, what a shorter one means is looked for first.
 _SHORTEST_INSIDE: Final = 4
+_FARTHEST_DRIFT: Final = 64
+_MUCH_NEARER: Final = 4
 _SHORTEST_INSIDE_KNOWN: Final = 24
 
 
@@ -199,10 +201,21 @@ def find_elsewhere(
         places = _supported(whole, wanted, question) if len(whole) > 1 else []
         if not places:
             return found_at(whole[0], wanted, sure)
+        if (nearest := _much_nearer(whole, start, offsets)) is not None:
+            return found_at(nearest, wanted, _DOUBTFUL, drifted=True)
         best, second, *_ = sorted(places, key=lambda one: (-one.support, one.where.start_char))
         is_clear = best.support - second.support >= _SLIGHT_LEAD
         return found_at(best.where, wanted, _CHANGED if is_clear else AMBIGUOUS)
     return None
+
+
+def _much_nearer(found: Sequence[Occurrence], start: int, offsets: Offsets) -> Occurrence | None:
+    """Return the occurrence that a widely drifting offset is much nearer to than to any other."""
+    if not offsets.say_something(start):
+        return None
+    first, second, *_ = sorted(found, key=lambda one: abs(one.start_char - start))
+    apart, other = abs(first.start_char - start), abs(second.start_char - start)
+    return first if apart <= _FARTHEST_DRIFT and _MUCH_NEARER * apart <= other else None
 
 
 def _inside(found: list[Occurrence], wanted: Wanted, shortest: int | None) -> list[Occurrence]:
