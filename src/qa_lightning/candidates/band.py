@@ -37,15 +37,15 @@ def band_spans(
         n_lengths: the longest answer, in tokens, no longer than the window.
     """
     rows, n_tokens = start_bl.shape
-    no_start_bl = np.logical_not(masks[0])
-    no_end_bl = no_start_bl if masks[1] is masks[0] else np.logical_not(masks[1])
+    most_start_bl = _most(masks[0])
+    most_end_bl = most_start_bl if masks[1] is masks[0] else _most(masks[1])
     ends_bm = np.empty((rows, n_tokens + n_lengths - 1), np.float32)
-    ends_bm[:, :n_tokens], ends_bm[:, n_tokens:] = end_bl, _IMPOSSIBLE
-    np.copyto(ends_bm[:, :n_tokens], _IMPOSSIBLE, where=no_end_bl)
+    np.minimum(end_bl, most_end_bl, out=ends_bm[:, :n_tokens])
+    ends_bm[:, n_tokens:] = _IMPOSSIBLE
     # All rows in one: what lies between them is impossible, and one long loop is faster.
     best_end_m = _sliding_maximum(ends_bm.ravel(), n_lengths)
     best_bl = start_bl + _strided(best_end_m, (rows, n_tokens), (4 * ends_bm.shape[1], 4))
-    np.copyto(best_bl, _IMPOSSIBLE, where=no_start_bl)
+    np.minimum(best_bl, most_start_bl, out=best_bl)
     least_b = np.maximum(_at_most_nth_largest(best_bl, n_best), _LEAST)
     place_s = np.flatnonzero(best_bl >= least_b[:, None])
     if len(place_s) > 2 * rows * n_best:  # equal scores, of an untrained network for one
@@ -70,6 +70,18 @@ def band_spans(
         first_bn, last_bn = first_bn * found_bn, last_bn * found_bn
         score_bn[~found_bn] = _IMPOSSIBLE
     return first_bn, last_bn, score_bn
+
+
+def _most(mask_bl: Mask) -> Floats:
+    """Return what is left of any score: all of it where the mask is set, else ``-inf``.
+
+    To choose the least of two takes a tenth of the time of ``np.copyto`` where words end here and
+    there.
+    """
+    most_bl: Floats = mask_bl.astype(np.bool_, copy=False).astype(np.float32)
+    most_bl -= np.float32(0.5)
+    most_bl *= np.float32(np.inf)
+    return most_bl
 
 
 def _at_most_nth_largest(values_bm: Floats, n: int) -> Floats:
