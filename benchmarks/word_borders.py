@@ -157,6 +157,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", help="folder or Hub id; default: the package's")
+    names = [study.name for study in STUDIES]
+    parser.add_argument("--names", nargs="+", choices=names, default=names, help="of data sets")
     parser.add_argument("--steps", type=int, default=100, help="of 8 windows")
     parser.add_argument("--demo_steps", type=int, default=800)
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "word_borders")
@@ -168,7 +170,7 @@ def main() -> None:
         *("F1 without", "F1 with borders", "cut answers without", "with"),
     ]
     caption = "Steps of 8 windows, of 16 for the demo; seed 0"
-    rows = [compared(study, options) for study in STUDIES]
+    rows = [compared(study, options) for study in STUDIES if study.name in options.names]
     report("Answers at word borders", [table(caption, header, rows)], options.output)
 
 

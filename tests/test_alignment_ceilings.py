@@ -161,7 +161,7 @@ def comparisons(monkeypatch, context, gold):
     return counted["spans"]
 
 
-@pytest.mark.parametrize("words", [1, 5, 30, 100, 300])
+@pytest.mark.parametrize("words", [1, 5, 30, 100, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["reworded", "shuffled", "foreign"])
 def test_the_work_is_linear_in_the_length_of_the_context(monkeypatch, words, kind):
     random = np.random.default_rng(words)

@@ -55,7 +55,7 @@ def test_the_rule(text: str, words: str) -> None:
     assert np.flatnonzero(word_borders(text)).tolist() == sorted(set(bounds))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS | st.text(max_size=20))
 def test_no_letter_is_parted_from_its_word_or_its_marks(text: str) -> None:
     is_border = word_borders(text)
@@ -78,7 +78,7 @@ def test_no_letter_is_parted_from_its_word_or_its_marks(text: str) -> None:
 
 @pytest.mark.parametrize("padding_side", ["right", "left"])
 @pytest.mark.parametrize("family", sorted(MAKERS))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3))
 def test_masks_are_the_raw_contexts_borders(
     family: str, padding_side: str, texts: list[str]
