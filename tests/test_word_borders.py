@@ -21,6 +21,7 @@ from qa_lightning.batches import WindowCollator, WindowDataset, word_masks
 from qa_lightning.borders import word_borders
 from qa_lightning.callbacks import AnswerEvaluation
 from qa_lightning.callbacks.predictions import PredictionWriter
+from qa_lightning.callbacks.word_borders import decide_borders
 from qa_lightning.features import WindowSettings, WindowTable, build_features
 
 PIECES = [
@@ -143,10 +144,10 @@ def test_the_pipeline_and_predict_answer_so_too(answerer: QuestionAnswerer, tmp_
         assert [row["answer"] for row in read_answers(writer.output_file)] == expected
 
 
-def trainer_on(examples: datasets.Dataset, language: str | None) -> Any:
-    """Return as much of a trainer as the callback asks when it decides."""
+def trainer_on(examples: datasets.Dataset) -> Any:
+    """Return as much of a trainer as is asked when it is decided."""
     split = SimpleNamespace(examples=examples)
-    data = SimpleNamespace(hparams={"language": language}, split=lambda name: split)
+    data = SimpleNamespace(split=lambda name: split)
     return SimpleNamespace(datamodule=data, state=SimpleNamespace(fn=SimpleNamespace(value="fit")))
 
 
@@ -155,10 +156,7 @@ def decided(spans: list[str], *, language: str | None = None, given: bool | None
     contexts = [span.replace("[", "").replace("]", "") for span in spans]
     places = [[(span.index("["), span.index("]") - 1)] for span in spans]
     examples = make_examples([("Quem?", context) for context in contexts], places)
-    evaluation = AnswerEvaluation(word_borders=given)
-    evaluation.setup(trainer_on(examples, language), None, "fit")  # type: ignore[arg-type]
-    assert evaluation.state_dict()["word_borders"] == evaluation.ends_at_borders
-    return evaluation.ends_at_borders
+    return decide_borders(given, language, trainer_on(examples))
 
 
 @pytest.mark.parametrize(
