@@ -125,7 +125,7 @@ def test_fit_goes_on_from_the_one_before_a_damaged_last(
     steps = recorded().trainer.global_step
     assert names(folder) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
     before = read_checkpoint(folder / "previous.ckpt")["global_step"]
-    assert before == steps - 1
+    assert steps - 1 <= before <= steps  # of the last step, when a validation came after it
     whole = (folder / "last.ckpt").read_bytes()
     (folder / "last.ckpt").write_bytes(whole[: len(whole) // 2])
     (folder / "best.ckpt").unlink()
@@ -138,7 +138,7 @@ def test_fit_goes_on_from_the_one_before_a_damaged_last(
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert len([text for text in warnings if "previous.ckpt" in text]) == 1
     assert read_checkpoint(folder / "last.ckpt")["global_step"] == 2 * steps
-    assert read_checkpoint(folder / "previous.ckpt")["global_step"] == 2 * steps - 1
+    assert read_checkpoint(folder / "previous.ckpt")["global_step"] >= 2 * steps - 1
 
 
 def test_a_damaged_last_never_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
@@ -218,6 +218,23 @@ def test_fit_on_a_full_disk_ends_with_one_message(
         message = fail(capsys, "fit", "--config", small, *longer)
     assert "What was saved before is whole" in message
     assert {name: (folder / name).read_bytes() for name in names(folder)} == before
+
+
+def test_room_is_looked_for_before_training(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    run("fit", "--config", small)
+    folder = tmp_path / "run" / "checkpoints"
+    size = (folder / "last.ckpt").stat().st_size
+    before = sorted(tmp_path.rglob("*.ckpt"))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size // 2))
+    elsewhere = ("--trainer.default_root_dir", tmp_path / "other")
+    message = fail(capsys, "fit", "--config", small, *elsewhere)
+    assert "checkpoint.dirpath" in message
+    assert sorted(tmp_path.rglob("*.ckpt")) == before
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5 * size))
+    run("fit", "--config", small, *elsewhere)
 
 
 KILLED = """
@@ -316,11 +333,11 @@ import os, sys, time
 from pathlib import Path
 from qa_lightning.folders import locked_folder
 with locked_folder(Path(sys.argv[1]), "x"):
-    if os.fork() == 0:
+    if os.fork() == 0:  # it has let go when it begins
+        os.write(1, b"held\\n")
         os.close(1)
         time.sleep(60)
         os._exit(0)
-    print("held", flush=True)
     time.sleep(60)
 """
 

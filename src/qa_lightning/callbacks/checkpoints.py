@@ -9,8 +9,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, flag, number, one_of, text, whole
+from qa_lightning.saved import room_problems
 
 FOLDER = "checkpoints"
 WHOLE = "val/f1"
@@ -154,6 +156,16 @@ class LastCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over nothing: the last checkpoint is in one place whatever was before."""
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See that the disk has room for the run's checkpoints.
+
+        Raises:
+            InputError: it has not.
+        """
+        if trainer.is_global_zero and not is_dry(trainer):
+            for problem in room_problems(Path(self.dirpath or "."), checkpoint_size(pl_module)):
+                raise InputError(problem)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._saved_at = time.monotonic()
@@ -204,3 +216,12 @@ class LastCheckpoint(ModelCheckpoint):
 def _into_run_folder(callback: ModelCheckpoint, trainer: Trainer) -> None:
     if callback.dirpath is None:
         callback.dirpath = str(Path(trainer.default_root_dir) / FOLDER)
+
+
+def checkpoint_size(module: LightningModule) -> int:
+    """Return about how many bytes a checkpoint will have: weights, and AdamW's two moments."""
+    copies = {True: 3, False: 1}
+    return sum(
+        parameter.numel() * parameter.element_size() * copies[parameter.requires_grad]
+        for parameter in module.parameters()
+    )

@@ -1,7 +1,8 @@
 """Plain values and tensors → a checkpoint's file, which appears whole or not at all."""
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,6 +13,8 @@ from qa_lightning.errors import InputError
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
 """The last checkpoint, and the one before it, kept for the day that the last is damaged."""
+
+_AT_A_TIME = 4  # last, previous, best, and the one that is being written
 
 
 def write_saved(values: Mapping[str, Any], path: Path, *, keep_previous: bool = False) -> None:
@@ -44,6 +47,29 @@ def write_saved(values: Mapping[str, Any], path: Path, *, keep_previous: bool = 
         ) from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def room_problems(folder: Path, size: int) -> Iterator[str]:
+    """Yield a sentence if a disk has no room for a run's checkpoints.
+
+    Args:
+        folder: of the checkpoints; it need not exist. Those in it will be replaced.
+        size: of one, in bytes.
+    """
+    if "://" in str(folder):
+        return
+    there = next(
+        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
+    )
+    held = sum(file.stat().st_size for file in folder.glob("*.ckpt"))
+    free, needed = shutil.disk_usage(there).free, _AT_A_TIME * size
+    if free + held < needed:
+        yield (
+            f"Expected room for the run's checkpoints in {folder}: {needed / 1e9:.2f} GB (the "
+            "last, the one before it, the best, and one that is being written); "
+            f"{free / 1e9:.2f} GB are free. Make room, or name another folder by "
+            "`checkpoint.dirpath`."
+        )
 
 
 class _CheckedFile:
