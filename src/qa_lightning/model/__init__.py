@@ -24,7 +24,7 @@ from qa_lightning.backbones import (
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
-from qa_lightning.model.attending import ATTENTIONS, attend, check_attention
+from qa_lightning.model.attending import ATTENTIONS, attend, check_attention, machine_problems
 from qa_lightning.model.finite import POLICIES, StepGuard, check_weights
 from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
@@ -439,5 +439,6 @@ def module_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             "weights; got 'matching'. It is for networks built from `model.config`."
         )
     yield from problems(RULES, settings, prefix="model.")
+    yield from machine_problems(settings["attention"])
     yield from objective_problems(settings)
     yield from adapter_problems(settings["lora"])

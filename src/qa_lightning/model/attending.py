@@ -1,6 +1,7 @@
 """How a network attends: as `model.attention` says, where network and machine can."""
 
 import logging
+from collections.abc import Iterator
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -23,7 +24,7 @@ _NAMES = {"sdpa": "sdpa", "flash": "flash_attention_2", "flex": "flex_attention"
 
 
 def check_attention(config: PreTrainedConfig, attention: str) -> None:
-    """Refuse an attention that the network or the machine has not, before anything is loaded.
+    """Refuse an attention that the network has not, before anything is loaded.
 
     Raises:
         InputError: one line that says why, and what to take.
@@ -42,8 +43,12 @@ def check_attention(config: PreTrainedConfig, attention: str) -> None:
             f"Expected `model.attention` to be one that a {config.model_type} has; got "
             f"{attention!r}. Take windowed or reference."
         )
+
+
+def machine_problems(attention: object) -> Iterator[str]:
+    """Yield one line if this machine has not what an attention needs."""
     if attention == "flash" and not (torch.cuda.is_available() and is_flash_attn_2_available()):
-        raise InputError(
+        yield (
             "Expected a GPU of CUDA and the package flash-attn for `model.attention` flash; "
             "there is not both here. Take windowed or sdpa."
         )
