@@ -165,6 +165,7 @@ def test_windows_planned_are_windows_made(family: str) -> None:
     made = list(zip(features["example_index"], features["context_offsets"], strict=True))
     planned = list(context_windows(examples, tokenizer, options))
     assert len(planned) == len(examples)
+    assert planned[0].offsets_n2 is planned[3].offsets_n2  # of one context
     for first in (0, 510, 1_095):  # the second is at a portion's edge
         shift = first % 3
         got = [

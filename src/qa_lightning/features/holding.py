@@ -47,11 +47,14 @@ def context_windows(
         _, _, contexts, plan = plan_examples(part, tokenizer, settings)
         unheld_r = find_held(plan, read_spans(part.column("spans")), contexts).unheld_r
         bounds = np.searchsorted(plan.example_w, np.arange(len(part) + 1))
+        offsets: dict[int, NDArray[np.int32]] = {}
         for row, (begin, end) in enumerate(zip(contexts.start_r, contexts.end_r, strict=True)):
             windows = slice(bounds[row], bounds[row + 1])
             start_w = plan.context_source_w[windows] - begin
             windows_w2 = np.stack([start_w, start_w + plan.context_length_w[windows]], axis=1)
-            yield ContextWindows(contexts.offsets_n2[begin:end], windows_w2, bool(unheld_r[row]))
+            # One object for all questions on a context: whoever reads it need not do so anew.
+            offsets_n2 = offsets.setdefault(begin, contexts.offsets_n2[begin:end])
+            yield ContextWindows(offsets_n2, windows_w2, bool(unheld_r[row]))
 
 
 def unheld_examples(features: datasets.Dataset, examples: datasets.Dataset) -> list[int]:
