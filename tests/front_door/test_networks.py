@@ -183,8 +183,7 @@ def test_global_attention_on_given_columns(small_settings: Settings, tmp_path: P
 def test_the_help_explains_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     from qa_lightning.cli import main
 
-    with pytest.raises(SystemExit):
-        main(["fit", "--help"])
+    main(["fit", "--help-all"])
     text = " ".join(capsys.readouterr().out.split())
     explained = {
         "head_learning_rate": "that of the question-answering head",
