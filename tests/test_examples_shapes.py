@@ -281,6 +281,8 @@ def test_newsqa_by_tokens_and_by_stories(tmp_path: Path) -> None:
         {"q": "Onde?", "consensus": {"s": 15, "e": 21}},
         {"q": "Quem?", "consensus": {"noAnswer": True}},
     ]
+    for question in asked:  # beside what most agreed on stands what each one marked
+        question["answers"] = [{"sourcerAnswers": [{"s": 2, "e": 5}]}, {"noAnswer": True}]
     story = {"data": [{"storyId": "s", "text": context, "questions": asked}], "version": "1"}
     found = load_examples(write(tmp_path / "x.json", story))
     assert found["answers"][:] == [
@@ -293,6 +295,31 @@ def test_newsqa_by_tokens_and_by_stories(tmp_path: Path) -> None:
         load_examples(tmp_path / "x.jsonl")
 
 
+@pytest.mark.parametrize("name", ["answer", "answer_text"])
+def test_a_text_beside_its_start_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    """Start and text as two columns, of all kinds of files; an absent text is no answer."""
+    for seed in range(5):
+        rows = [row for row in made_rows(seed) if len(row["answers"]["text"]) == 1]
+        table = [
+            {key: row[key] for key in ("id", "context", "question")}
+            | {name: row["answers"]["text"][0], "answer_start": row["answers"]["answer_start"][0]}
+            for row in rows
+        ] + [{"id": "none", "context": "Lima", "question": "?", name: None, "answer_start": None}]
+        pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
+        pd.DataFrame(table).to_parquet(tmp_path / "x.parquet")
+        pd.DataFrame(table).to_json(tmp_path / "x.json", orient="records")
+        (tmp_path / "x.jsonl").write_text(lines(table))
+        expected = [row["answers"] for row in rows] + [{"text": [], "answer_start": []}]
+        for kind in ("csv", "parquet", "json", "jsonl"):
+            assert load_examples(tmp_path / f"x.{kind}")["answers"][:] == expected
+
+
+def test_a_consensus_that_is_no_place_is_not_read(tmp_path: Path) -> None:
+    rows = [{**row, "consensus": 0.8} for row in made_rows(0)]
+    (tmp_path / "x.jsonl").write_text(lines(rows))
+    assert load_examples(tmp_path / "x.jsonl")["answers"][:] == [row["answers"] for row in rows]
+
+
 @pytest.mark.parametrize("start", [0, -1, "0", "-1", 0.0, -1.0, None, math.nan])
 def test_an_empty_text_is_no_answer(tmp_path: Path, start: Any) -> None:
     """As the script of SQuAD 2.0 has it, in every form and kind of file."""
@@ -303,6 +330,7 @@ def test_an_empty_text_is_no_answer(tmp_path: Path, start: Any) -> None:
         {"answers": {"text": "", "answer_start": start}},
         {"answer_text": "", "answer_start": start},
         {"answer_text": None, "answer_start": start},
+        {"answer": None, "answer_start": start},
     ]
     for form in forms:
         (tmp_path / "x.jsonl").write_text(json.dumps({**row, **form}))

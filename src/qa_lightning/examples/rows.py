@@ -127,16 +127,23 @@ def _read_needed(value: Any) -> str:
 
 
 def _read_gold(columns: ColumnNames, required: bool, context: str, row: Mapping[str, Any]) -> Gold:
-    for form in columns.answer_forms:
-        values = [lookup(row, name) for name in form]
-        if not all(map(is_absent, values)):
-            return _read_form(form, values, context)
-    is_pair = any(
-        all(name in row for name in form) for form in columns.answer_forms if len(form) > 1
-    )
-    if required and not is_pair:
+    forms = [(form, [lookup(row, name) for name in form]) for form in columns.answer_forms]
+    told = [one for one in forms if _is_told(*one)]
+    # A start goes with the texts that the row has: of `answer` beside `answer_start` there is no
+    # `answer_text`.
+    told.sort(key=lambda one: is_absent(one[1][0]))
+    if told:
+        return _read_form(*told[0], context)
+    if required and not any(form[0] in row for form in columns.answer_forms if len(form) > 1):
         raise FaultError("is missing (write empty lists for a question without an answer)")
     return Gold([], [])
+
+
+def _is_told(form: Sequence[str], values: Sequence[Any]) -> bool:
+    """Tell whether a row has answers in a form; a number as consensus is no answer's place."""
+    if form == ("consensus",):
+        return isinstance(values[0], dict)
+    return not all(map(is_absent, values))
 
 
 def _read_form(form: Sequence[str], values: Sequence[Any], context: str) -> Gold:

@@ -39,12 +39,12 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _ALIASES = {"answers.text": "answer_text", "answers.answer_start": "answer_start"}
 _ANSWER_FORMS = (
     ("detected_answers",),
+    ("consensus",),
     ("answers",),
     ("answer_text", "answer_start"),
     ("answers.text", "answers.answer_start"),
     ("answer", "answer_start"),
     ("answer",),
-    ("consensus",),
     ("answer_char_ranges",),
     ("answer_token_ranges",),
 )
