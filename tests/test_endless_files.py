@@ -29,6 +29,15 @@ def laughs(levels: int, width: int = 10) -> str:
     return "\n".join(lines) + "\n"
 
 
+def merged(levels: int) -> str:
+    """Return YAML whose mappings take in the one before them, ten times each."""
+    lines = ["a0: &a0 {k: v}"]
+    for level in range(1, levels + 1):
+        names = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} {{<<: [{names}]}}")
+    return "\n".join(lines) + "\n"
+
+
 def under(text: str, *keys: str) -> str:
     """Put YAML under keys."""
     for depth, key in reversed(list(enumerate(keys))):
@@ -40,6 +49,7 @@ def under(text: str, *keys: str) -> str:
 
 BOMBS = {
     "billion laughs": under(laughs(9), "model", "config"),
+    "merged laughs": under(merged(20), "model", "config"),
     "laughs in data": under(laughs(20), "data"),
     "laughs at the top": laughs(30),
     "a quadratic one": "x: &x [" + "1," * 2000 + "]\ny: [" + "*x," * 2000 + "]",
@@ -74,8 +84,22 @@ def test_settings_that_never_end_are_refused_on_the_command_line(
 ) -> None:
     path = tmp_path / "part.yaml"
     path.write_text(laughs(20))
-    for given in (str(path), "{a: &a [*a]}", "[" * 3000):
+    for given in (str(path), "{a: &a [*a]}", "[" * 3000, laughs(20), merged(20)):
         assert len(fail(capsys, "fit", "--config", small, "--model.config", given)) < 20_000
+        told = fail(capsys, "fit", "--config", small, f"--trainer.callbacks={given}")
+        assert len(told) < 20_000
+
+
+def test_a_text_among_settings_is_loaded_within_the_bounds(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "texts.yaml"
+    for text in (laughs(20), merged(20)):
+        path.write_text(yaml.safe_dump({"model": {"config": text}}))
+        fail(capsys, "fit", "--config", small, "--config", path)
+
+
+def test_columns_that_never_end_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     fail(capsys, "audit", "demo", "--columns", "{question: &a [*a]}")
 
 

@@ -51,28 +51,61 @@ def _size(value: object, sizes: dict[int, int], depth: int) -> int:
     return sizes[id(value)]
 
 
-def bounded_yaml(load: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a loader of YAML that refuses what is deeper or larger than a person's settings.
+class EndlessYAMLError(yaml.YAMLError):
+    """Tell which bound a text of YAML passes."""
 
-    Args:
-        load: loads YAML of plain values.
+
+def check_yaml(text: str) -> None:
+    """Refuse YAML that is deeper or larger than a person's settings, before it is made values.
+
+    It is read as events: deep YAML overflows the stack, and merged keys (``<<``) are multiplied
+    while values are made.
+
+    Raises:
+        EndlessYAMLError: it passes a bound.
+        yaml.YAMLError: it is none.
+
+    >>> check_yaml("[&x [1], *x]")
+    >>> check_yaml("&x [*x]")
+    Traceback (most recent call last):
+        ...
+    qa_lightning.bounds.EndlessYAMLError: it holds itself
+    """
+    if len(text) > MAX_YAML:
+        raise EndlessYAMLError(f"it is longer than {MAX_YAML:,} characters")
+    sizes = [0]
+    open_names: list[str | None] = []
+    named: dict[str, int] = {}
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            sizes.append(1)
+            open_names.append(event.anchor)
+            if len(open_names) > MAX_DEPTH:
+                raise EndlessYAMLError(f"it is nested deeper than {MAX_DEPTH} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            size, name = sizes.pop(), open_names.pop()
+            sizes[-1] += size
+            if name is not None:
+                named[name] = size
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in open_names:
+                raise EndlessYAMLError("it holds itself")
+            sizes[-1] += named.get(str(event.anchor), 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[-1] += 1
+        if sizes[-1] > MAX_VALUES:
+            raise EndlessYAMLError(f"it stands for more than {MAX_VALUES:,} values")
+
+
+def bounded_yaml(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a loader of YAML that refuses what `check_yaml` does.
 
     >>> bounded_yaml(yaml.safe_load)("[&x [1], *x]")
     [[1], [1]]
     """
 
     def bounded(text: str) -> Any:
-        if len(text) > MAX_YAML:
-            raise yaml.YAMLError(f"it is longer than {MAX_YAML:,} characters")
-        depth = 0
-        for event in yaml.parse(text, Loader=_LOADER):  # events: deep YAML overflows the stack
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise yaml.YAMLError(f"it is nested deeper than {MAX_DEPTH} levels")
-        value = load(text)
-        if problem := plain_problem(value):
-            raise yaml.YAMLError(problem)
-        return value
+        check_yaml(text)
+        return load(text)
 
     return bounded

@@ -98,9 +98,9 @@ def _asked(arguments: Sequence[str]) -> str | None:
 def _run(command: str, arguments: list[str]) -> None:
     from jsonargparse import ArgumentError
 
-    _bound_settings()
     try:
         if command in COMMANDS:
+            bound_settings()
             _run_command(command, arguments[1:])
         else:
             import_module("qa_lightning.cli.training").run(arguments)
@@ -111,14 +111,21 @@ def _run(command: str, arguments: list[str]) -> None:
 
 
 @cache
-def _bound_settings() -> None:
-    """Let the parsers refuse YAML that a few bytes make endless, wherever it stands."""
-    import yaml
-    from jsonargparse import get_loader, set_loader
+def bound_settings() -> None:
+    """Let the parsers refuse YAML that a few bytes make endless, wherever it stands.
 
-    from qa_lightning.bounds import bounded_yaml
+    jsonargparse has no other way to all of it: an option's value is not loaded by `set_loader`'s.
+    """
+    from jsonargparse import _loaders_dumpers
 
-    set_loader("yaml", bounded_yaml(get_loader("yaml")), (yaml.YAMLError,))
+    from qa_lightning.bounds import check_yaml
+
+    class Bounded(_loaders_dumpers.get_yaml_default_loader()):  # type: ignore[misc]
+        def __init__(self, stream: str) -> None:
+            check_yaml(stream)
+            super().__init__(stream)
+
+    _loaders_dumpers.yaml_default_loader = Bounded  # type: ignore[assignment]
 
 
 def _run_command(command: str, arguments: list[str]) -> None:

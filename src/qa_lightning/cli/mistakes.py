@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from qa_lightning.bounds import bounded_yaml
+from qa_lightning.bounds import EndlessYAMLError, bounded_yaml, check_yaml
 from qa_lightning.cli.strict_yaml import load_yaml
 from qa_lightning.errors import InputError
 from qa_lightning.folders import stream_problems
@@ -28,8 +28,10 @@ def check_configs(arguments: Sequence[str]) -> None:
     """Refuse ``--config`` files that hold no keys: the parser's messages do not name the file.
 
     Raises:
-        InputError: a file is no UTF-8, no YAML, no mapping, or larger than anybody's settings.
+        InputError: a file is no UTF-8, no YAML, no mapping, or larger than anybody's settings, as
+            may be an option's value.
     """
+    _check_values(arguments)
     for path in config_files(arguments):
         try:
             settings = _LOAD(path.read_text(encoding="utf-8"))
@@ -51,6 +53,21 @@ def check_configs(arguments: Sequence[str]) -> None:
                 f"Expected keys below {', '.join(f'`{key}:`' for key in plain)} in {path}; {told}. "
                 f"`lightning fit --help {plain[0]}` tells them."
             )
+
+
+def _check_values(arguments: Sequence[str]) -> None:
+    for name, value in pairwise([*arguments, ""]):
+        option, _, joined = name.partition("=")
+        if not option.startswith("--"):
+            continue
+        try:
+            check_yaml(joined or value)
+        except EndlessYAMLError as error:
+            raise InputError(
+                f"Expected settings at `{option}`; {error}. Write what a person would."
+            ) from error
+        except yaml.YAMLError:  # it need not be any
+            continue
 
 
 def config_files(arguments: Sequence[str]) -> Iterator[Path]:

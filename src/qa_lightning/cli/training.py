@@ -33,6 +33,7 @@ from qa_lightning.callbacks import (
     Throughput,
 )
 from qa_lightning.callbacks.terminal import is_quiet
+from qa_lightning.cli import bound_settings
 from qa_lightning.cli.checkpoint_source import (
     check_resumable,
     checkpoint_path,
@@ -208,6 +209,7 @@ def run(
     Raises:
         InputError: a user's mistake.
     """
+    bound_settings()
     check_configs(arguments)
     _quiet()
     # LightningCLI warns when it is given arguments while sys.argv has more. sys.argv itself must
