@@ -161,7 +161,7 @@ def test_a_command_without_its_split_says_so(
         ("model.config.hiden_size", "8", ["hiden_size"]),
         ("model.config.hidden_size", "9", ["hidden"]),
         ("model.config.hidden_size", "big", ["model.config", "hidden_size", "big"]),
-        ("model.config.num_attention_heads", "0", ["model.config", "ZeroDivisionError"]),
+        ("model.config.num_attention_heads", "0", ["num_attention_heads", "at least 1; got 0"]),
         ("model.config.hidden_act", "gelux", ["model.config", "gelux"]),
         ("model.config.vocab_size", "100", ["400 tokens", "model.config.vocab_size"]),
         ("trainer.val_check_interval", "100000", ["val_check_interval", "100000"]),

@@ -123,7 +123,7 @@ def test_a_run_on_real_data(
     assert caplog.text.count("preparing split") == 2
     audit = recorded().trainer.datamodule.alignment_audit
     assert audit is not None
-    entries = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")}
+    entries = written_at(tmp_path / "cache")
 
     # A second run prepares nothing.
     caplog.clear()
@@ -136,9 +136,7 @@ def test_a_run_on_real_data(
         )  # fmt: skip
     assert "preparing split" not in caplog.text
     assert time.perf_counter() - start < 30
-    assert entries == {
-        path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")
-    }
+    assert entries == written_at(tmp_path / "cache")
 
     # The best checkpoint repeats its scores exactly, in another folder of answers.
     state = recorded_best(tmp_path / "run")
@@ -153,6 +151,12 @@ def test_a_run_on_real_data(
     assert repeated["scores"]["f1"] == state
     if repeated["scores"]["global_step"] == 120:
         assert repeated == check_files(folder, rows)
+
+
+def written_at(folder: Path) -> dict[str, int]:
+    """Return when each file was written; `in_use` tells when its entry was read."""
+    files = (path for path in folder.rglob("*") if path.name != "in_use")
+    return {path.name: path.stat().st_mtime_ns for path in files}
 
 
 def recorded_best(folder: Path) -> float:

@@ -105,10 +105,11 @@ class ExactResume(Callback):
         epochs: Any = fit.epoch_progress.current
         batches = loop.batch_progress
         is_left = epochs.processed == epochs.started  # the loop of the epoch
-        is_over = is_left and loop._num_ready_batches_reached()
+        # Lightning's finders of rates and sizes save before the first epoch.
+        is_between = is_left and (loop._num_ready_batches_reached() or not epochs.started)
         return Place(
-            epoch=epochs.started if is_over else epochs.started - 1,
-            batch=0 if is_over else batches.current.ready,
+            epoch=epochs.started if is_between else epochs.started - 1,
+            batch=0 if is_between else batches.current.ready,
             batches=batches.total.ready,
             validated=self._validated or is_left,
             steps_logged=loop._batches_that_stepped + (not is_left),
