@@ -210,6 +210,10 @@ def test_white_space_is_no_difference_in_every_script(disturbed, name, way, offs
         ("Η ΑΘΗΝΑ είναι μεγάλη.", "Αθήνα", "ΑΘΗΝΑ"),
         ("كُتِبَ الكِتَابُ هنا.", "الكتاب", "الكِتَابُ"),
         ("Lui disse «Ciao, mondo!» ieri.", "ciao mondo", "Ciao, mondo"),
+        ("Lui disse «Ciao, mondo!» ieri.", '"Ciao mondo!"', "«Ciao, mondo!»"),
+        ("He said &quot;Hey, you!&quot; twice.", '"Hey, you!"', "&quot;Hey, you!&quot;"),
+        ('He said "Hey, you!" twice.', "&quot;hey you!&quot;", '"Hey, you!"'),
+        ("It is Müller AG.", "MÜLLER AG.", "Müller AG"),
     ],
 )
 def test_writing_is_compared_where_no_word_is_known(context, answer, expected):

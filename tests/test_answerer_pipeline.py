@@ -161,12 +161,17 @@ def test_a_blank_context_gives_the_pipelines_empty_answer(
         {"question": {"question": QUESTION, "context": CONTEXT}, "context": CONTEXT},
         {"question": QUESTION, "context": {"context": CONTEXT}},
         {"question": 3, "context": CONTEXT},
+        {"question": {QUESTION}, "context": CONTEXT},
+        {"question": QUESTION, "context": frozenset({CONTEXT})},
+        {"question": QUESTION.encode(), "context": CONTEXT},
     ],
 )
-def test_dictionaries_and_numbers_are_no_texts(
+def test_dictionaries_sets_and_numbers_are_no_texts(
     pipeline: QuestionAnsweringPipeline, given: Any
 ) -> None:
-    with pytest.raises(ValueError, match=r"a text or a list of texts; got a (dict|int)"):
+    with pytest.raises(
+        ValueError, match=r"a text or a list of texts; got a (dict|int|set|frozenset|bytes)"
+    ):
         pipeline(**given)
 
 

@@ -1,7 +1,9 @@
 """Places of a context at which an answer's text stands, in one of the forms of comparison."""
 
+import html
 import unicodedata
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import regex
@@ -14,6 +16,10 @@ from qa_lightning.alignment.surfaces import UNSPACED, Surface, folded, without_b
 _ORDINAL_MARKS: Final = "ºª"
 _UNSPACED: Final = regex.compile(f"[{UNSPACED}]")
 _SHORTEST_FOLDED: Final = 3  # "a" in another case is another word
+_QUOTES: Final = frozenset("\"'`\u00ab\u00bb\u2018\u2019\u201a\u201c\u201d\u201e")
+_SIGN_BEFORE: Final = regex.compile(r"(?:&#?[A-Za-z0-9]+;|.)$", regex.DOTALL)
+_SIGN_AFTER: Final = regex.compile(r"&#?[A-Za-z0-9]+;|.", regex.DOTALL)
+_LONGEST_SIGN: Final = 9  # as an entity
 
 
 class Occurrence(NamedTuple):
@@ -52,6 +58,17 @@ def is_whole(context: str, start_char: int, end_char: int) -> bool:
     return not _cuts(context, start_char) and not _cuts(context, end_char)
 
 
+def _signs(answer: str) -> str:
+    """Return the punctuation marks that an answer begins with."""
+    return "".join(takewhile(lambda letter: unicodedata.category(letter)[0] == "P", answer))
+
+
+def _are_alike(sign: str, written: str) -> bool:
+    """Tell whether a mark is another as written: as an entity, or as some quotation mark."""
+    plain = html.unescape(written)
+    return sign == plain or (sign in _QUOTES and plain in _QUOTES)
+
+
 class Wanted:
     """Find the places of one answer in one context.
 
@@ -74,10 +91,31 @@ class Wanted:
         form = folded(self.answer).text
         if len(form) < _SHORTEST_FOLDED and not form.isdigit():
             return []
-        return [
-            place._replace(end_char=closed_end(self.context, *place[:2]))
-            for place in self._places(self.context.folded, form, first, end)
-        ]
+        found = (
+            self._with_quotes(one) for one in self._places(self.context.folded, form, first, end)
+        )
+        return [one._replace(end_char=closed_end(self.context, *one[:2])) for one in found]
+
+    def _with_quotes(self, place: Occurrence) -> Occurrence:
+        """Return a place with the quotation marks around it that the answer has too.
+
+        No mark makes a difference in where it stands, but the quoted keeps its own.
+        """
+        text, answer = self.context.text, html.unescape(self.answer.strip())
+        start, end, _ = place
+        for sign in reversed(_signs(answer)):
+            before = _SIGN_BEFORE.search(text, max(start - _LONGEST_SIGN, 0), start)
+            if before is None or not _are_alike(sign, before.group()):
+                break
+            start = before.start()
+            place = place._replace(start_char=start) if sign in _QUOTES else place
+        for sign in reversed(_signs(answer[::-1])):
+            after = _SIGN_AFTER.match(text, end)
+            if after is None or not _are_alike(sign, after.group()):
+                break
+            end = after.end()
+            place = place._replace(end_char=end) if sign in _QUOTES else place
+        return place
 
     def at(self, start_char: int) -> Occurrence | None:
         """Return the place that begins at a character, None where the answer does not stand there.

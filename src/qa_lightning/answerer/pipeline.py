@@ -1,7 +1,7 @@
 """The calls and the results of transformers' removed question-answering pipeline."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -165,7 +165,8 @@ def _paired(question: str | Sequence[str] | None, context: str | Sequence[str] |
 def _several(texts: str | Sequence[str] | None, name: str) -> list[str]:
     if texts is None:
         raise InputError(f"Expected `question` and `context`; got no `{name}`.")
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+    # Of a set, a mapping or bytes the order or the letters would be read.
+    if isinstance(texts, Mapping | Set | bytes) or not isinstance(texts, Iterable):
         raise InputError(
             f"Expected `{name}` to be a text or a list of texts; got a {type(texts).__name__}. "
             "Rows of `question` and `context` are given alone: pipeline(rows)."
