@@ -233,8 +233,23 @@ def test_room_is_looked_for_before_training(
     message = fail(capsys, "fit", "--config", small, *elsewhere)
     assert "checkpoint.dirpath" in message
     assert sorted(tmp_path.rglob("*.ckpt")) == before
+    assert not (tmp_path / "other").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5 * size))
     run("fit", "--config", small, *elsewhere)
+
+
+def test_room_for_all_on_one_disk_is_looked_for_before_data_is_prepared(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    cache = tmp_path / "new_cache"
+    for option in ((), ("--trainer.enable_checkpointing", "false")):
+        message = fail(capsys, "fit", "--config", small, "--data.cache_dir", cache, *option)
+        assert "data.cache_dir" in message
+        assert ("checkpoint.dirpath" in message) == (not option)
+        assert not cache.exists()
+        assert not (tmp_path / "run").exists()
 
 
 KILLED = """

@@ -4,9 +4,10 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 from huggingface_hub.errors import HFValidationError
@@ -31,6 +32,46 @@ def folder_problems(folder: Path, option: str) -> Iterator[str]:
             f"Expected `{option}` to be a new or an empty folder; {folder} {found}. Name "
             "another, or remove it."
         )
+
+
+class Need(NamedTuple):
+    """Say what a folder, which need not exist, will be given.
+
+    Attributes:
+        what: will be written, for the user.
+        key: the option that names the folder.
+        folder: where it is written.
+        size: in bytes, less what it replaces.
+    """
+
+    what: str
+    key: str
+    folder: Path
+    size: int
+
+
+def room_problems(needs: Iterable[Need]) -> Iterator[str]:
+    """Yield a sentence for each disk that has no room for all that will be written to it."""
+    disks: dict[int, list[Need]] = {}
+    for need in needs:
+        if "://" not in str(need.folder):
+            disks.setdefault(_existing(need.folder).stat().st_dev, []).append(need)
+    for each in disks.values():
+        free = shutil.disk_usage(_existing(each[0].folder)).free
+        needed = sum(need.size for need in each)
+        if needed > free:
+            listed = ", and ".join(
+                f"{need.what} in {need.folder}: {need.size / 1e9:.2f} GB" for need in each
+            )
+            yield (
+                f"Expected room for {listed}; {free / 1e9:.2f} GB are free. Make room, or name "
+                f"another folder by {' or '.join(f'`{need.key}`' for need in each)}."
+            )
+
+
+def _existing(folder: Path) -> Path:
+    whole = folder.expanduser().absolute()
+    return next(place for place in (whole, *whole.parents) if place.exists())
 
 
 def stream_problems(path: Path) -> Iterator[str]:

@@ -159,6 +159,16 @@ def _without_memory() -> Iterator[None]:
         yield
 
 
+def parameter_count(config: PreTrainedConfig) -> int:
+    """Return how many parameters a network has, without its memory.
+
+    Raises:
+        InputError: the config's values contradict each other.
+    """
+    with _without_memory():
+        return sum(parameter.numel() for parameter in build_network(config).parameters())
+
+
 def trained_length(config: PreTrainedConfig) -> int | None:
     """Return how many tokens a network without a table of positions was made for, if it says."""
     length = getattr(getattr(config, "encoder", config), "max_position_embeddings", None)

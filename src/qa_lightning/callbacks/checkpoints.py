@@ -11,8 +11,9 @@ from torch import Tensor
 
 from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.errors import InputError
+from qa_lightning.folders import room_problems
 from qa_lightning.ranges import Rule, check, flag, number, one_of, text, whole
-from qa_lightning.saved import room_problems
+from qa_lightning.saved import checkpoints_need
 
 FOLDER = "checkpoints"
 WHOLE = "val/f1"
@@ -163,7 +164,8 @@ class LastCheckpoint(ModelCheckpoint):
             InputError: it has not.
         """
         if trainer.is_global_zero and not is_dry(trainer):
-            for problem in room_problems(Path(self.dirpath or "."), checkpoint_size(pl_module)):
+            size = checkpoint_size(pl_module)
+            for problem in room_problems([checkpoints_need(Path(self.dirpath or "."), size)]):
                 raise InputError(problem)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.cli.filling import fill_plain
+from qa_lightning.cli.room import checkpoint_folder
 from qa_lightning.errors import InputError
 from qa_lightning.folders import locked_folder
 from qa_lightning.resuming import ORDER, resume_problems
@@ -68,13 +69,6 @@ def checkpoint_path(config: Namespace, command: str) -> str | None:
         f"Expected a checkpoint at {path} (`--ckpt_path {given}`); found none. "
         + _found_in(folder, command)
     )
-
-
-def checkpoint_folder(config: Namespace) -> Path:
-    """Return the folder of a run's checkpoints."""
-    configured = config.get("checkpoint.dirpath")
-    root = config.get("trainer.default_root_dir") or "."
-    return Path(configured).expanduser() if configured else Path(root) / "checkpoints"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from qa_lightning.backbones import (
 )
 from qa_lightning.callbacks.evaluation import evaluation_problems
 from qa_lightning.cli.preflight import run_problems
+from qa_lightning.cli.room import disk_problems
 from qa_lightning.datamodule import data_problems, load_tokenizer
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
@@ -48,6 +49,8 @@ def fill_and_check(config: Namespace, command: str) -> None:
     if not found:
         _fill_from_tokenizer(config)
         found = list(network_problems(config))
+    if not found and command == "fit":
+        found = list(disk_problems(config, _network_settings(config)))
     if found:
         raise InputError("\n".join(dict.fromkeys(found)))
     if command == "fit":

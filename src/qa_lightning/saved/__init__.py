@@ -13,20 +13,20 @@ from qa_lightning.saved.reading import damage, local_file, read_saved
 from qa_lightning.saved.reasons import reason
 from qa_lightning.saved.tokenizers import TOKENIZER_FILES, write_tokenizer_files
 from qa_lightning.saved.weights import weight_problems
-from qa_lightning.saved.writing import LAST, PREVIOUS, room_problems, write_saved
+from qa_lightning.saved.writing import LAST, PREVIOUS, checkpoints_need, write_saved
 
 __all__ = [
     "LAST",
     "PREVIOUS",
     "TOKENIZER_FILES",
     "SavedRun",
+    "checkpoints_need",
     "damage",
     "local_file",
     "newest_whole",
     "read_run",
     "read_saved",
     "reason",
-    "room_problems",
     "saved_run",
     "settings_problems",
     "weight_problems",

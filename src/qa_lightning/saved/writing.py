@@ -1,14 +1,14 @@
 """Plain values and tensors → a checkpoint's file, which appears whole or not at all."""
 
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 
 from qa_lightning.errors import InputError
+from qa_lightning.folders import Need
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
@@ -49,27 +49,17 @@ def write_saved(values: Mapping[str, Any], path: Path, *, keep_previous: bool = 
         scratch.unlink(missing_ok=True)
 
 
-def room_problems(folder: Path, size: int) -> Iterator[str]:
-    """Yield a sentence if a disk has no room for a run's checkpoints.
+def checkpoints_need(folder: Path, size: int, *, fresh: bool = False) -> Need:
+    """Return what room a run's checkpoints need.
 
     Args:
-        folder: of the checkpoints; it need not exist. Those in it will be replaced.
+        folder: of the checkpoints; it need not exist.
         size: of one, in bytes.
+        fresh: those that are there are kept elsewhere; else they will be replaced.
     """
-    if "://" in str(folder):
-        return
-    there = next(
-        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
-    )
-    held = sum(file.stat().st_size for file in folder.glob("*.ckpt"))
-    free, needed = shutil.disk_usage(there).free, _AT_A_TIME * size
-    if free + held < needed:
-        yield (
-            f"Expected room for the run's checkpoints in {folder}: {needed / 1e9:.2f} GB (the "
-            "last, the one before it, the best, and one that is being written); "
-            f"{free / 1e9:.2f} GB are free. Make room, or name another folder by "
-            "`checkpoint.dirpath`."
-        )
+    held = 0 if fresh else sum(file.stat().st_size for file in folder.glob("*.ckpt"))
+    what = "checkpoints (the last, the one before it, the best, and one that is being written)"
+    return Need(what, "checkpoint.dirpath", folder, _AT_A_TIME * size - held)
 
 
 class _CheckedFile:
