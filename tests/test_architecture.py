@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
         "demo",
         "examples",
         "features",
+        "folders",
         "languages",
         "reports",
         "resuming",
