@@ -85,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     "objectives": set(),
     "reports": {"alignment", "answers", "scores", "languages"},
     "resuming": set(),
-    "saved": {"bounds"},
+    "saved": {"bounds", "folders"},
     # The command line, called from Python: one way to train, and one run folder.
     "running": {"alignment", "answerer", "answers", "cli", "datamodule", "examples", "resuming"},
     "scores": {"answers", "examples", "languages", "normalization"},
