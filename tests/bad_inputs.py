@@ -213,6 +213,8 @@ WRONG_VALUES: list[tuple[str, object, str]] = [
     ("trainer.gradient_clip_val", -1.0, "`trainer.gradient_clip_val`"),
     ("trainer.val_check_interval", 1.5, "val_check_interval"),
     ("trainer.val_check_interval", 10_000, "`trainer.val_check_interval`"),
+    ("trainer.val_check_interval", 0, "`trainer.val_check_interval` above 0"),
+    ("trainer.val_check_interval", -0.5, "`trainer.val_check_interval` above 0"),
     ("trainer.limit_val_batches", -1, "limit_val_batches"),
     ("trainer.check_val_every_n_epoch", 0, "`trainer.check_val_every_n_epoch`"),
     ("trainer.default_root_dir", "FILE", "`trainer.default_root_dir`"),

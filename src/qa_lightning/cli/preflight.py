@@ -57,6 +57,17 @@ def run_problems(config: Namespace, command: str) -> Iterator[str]:
         yield from mode_problems(config.checkpoint)
         yield from key_problems(config)
         yield from end_problems(config)
+        yield from rhythm_problems(config.trainer)
+
+
+def rhythm_problems(trainer: Namespace) -> Iterator[str]:
+    """Yield a sentence if validations would come after no batch at all."""
+    every = trainer.val_check_interval  # Lightning also takes a time, as text
+    if isinstance(every, int | float) and not every > 0:
+        yield (
+            f"Expected `trainer.val_check_interval` above 0, as a number of batches or a share of "
+            f"an epoch; got {every}. `trainer.limit_val_batches` 0 is for no validation."
+        )
 
 
 def end_problems(config: Namespace) -> Iterator[str]:
