@@ -89,6 +89,17 @@ def test_a_module_without_a_network_is_refused(data: QADataModule, model: QAModu
     assert QuestionAnswerer.from_module(model, data).answer("Quem?", "A Ana.").n_best
 
 
+def test_a_network_that_diverged_answers_nothing(data: QADataModule, model: QAModule) -> None:
+    model.configure_model()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1e30)
+    assert all(torch.isfinite(weight).all() for weight in model.parameters())
+    answerer = QuestionAnswerer.from_module(model, data)
+    with pytest.raises(InputError, match="diverged"):
+        answerer.answer(VALIDATION[0]["question"], VALIDATION[0]["context"])
+
+
 @pytest.mark.parametrize("logger", [False, True])
 def test_the_folder_of_a_plain_trainer_is_a_checkpoint(
     logger: bool, data: QADataModule, model: QAModule, tmp_path: Path

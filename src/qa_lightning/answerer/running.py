@@ -17,6 +17,7 @@ from qa_lightning.candidates import (
     to_characters,
     window_candidates,
 )
+from qa_lightning.errors import InputError
 
 
 class WindowRunner:
@@ -61,8 +62,15 @@ class WindowRunner:
 
     def _run(self, batch: dict[str, Tensor], n_best: int) -> TokenCandidates:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
+        logits = span_logits(self._network, batch)
+        if any(tensor[batch["attention_mask"] > 0].isnan().any() for tensor in logits):
+            raise InputError(
+                "Expected numbers from the network; it gives NaN, as after a training that "
+                "diverged: every answer would be an accident. Take an earlier checkpoint, or train "
+                "with a lower rate."
+            )
         candidates = window_candidates(
-            *span_logits(self._network, batch),
+            *logits,
             context_mask_bl=batch["context_mask"],
             attention_mask_bl=batch["attention_mask"],
             cls_positions_b=batch["cls_positions"],

@@ -108,6 +108,9 @@ def _run(command: str, arguments: list[str]) -> None:
         if os.environ.get("QA_LIGHTNING_DEBUG"):
             raise
         _fail(str(error))
+    except KeyboardInterrupt:  # before `fit` takes signals: nothing has begun
+        sys.stderr.write("stopped by SIGINT.\n")
+        raise SystemExit(130) from None
 
 
 @cache

@@ -273,6 +273,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # Scores are computed from gathered windows, and are the same on every process.
     warnings.filterwarnings("ignore", message=r".*recommended to use `self.log\('(val|test)")
+    warnings.filterwarnings("ignore", message=".*'set_vital' is deprecated.*")  # torchdata's own
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
