@@ -141,9 +141,11 @@ def in_a_child(body: Any) -> int:
     if not child:
         try:
             body()
+            os._exit(0)
         except SystemExit as stop:
             os._exit(stop.code)
-        os._exit(0)
+        finally:  # a child that failed would go on as a second process of the tests
+            os._exit(70)
     return os.waitpid(child, 0)[1]
 
 
