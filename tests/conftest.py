@@ -5,12 +5,16 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -39,6 +43,32 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what drives a browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+
+
+# A file's own: while Playwright runs, this thread has a running event loop, which others refuse.
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Return Chromium, or skip the test where there is none and none is required."""
+    from browsing import launched
+
+    with launched() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    """Return a page of a desktop's size, which fails where it asks another machine."""
+    from browsing import opened
+
+    with opened(browser) as fresh:
+        yield fresh
 
 
 @pytest.fixture(scope="session")
