@@ -48,6 +48,7 @@ class Questions(LightningDataModule):
         self._batch_size = batch_size
         self.max_length = max_length
         self.prediction_plan: Any = None
+        self.prediction_screen: Any = "all"
 
     def split(self, name: str) -> Split:
         """Return the only split."""
@@ -66,6 +67,8 @@ class Questions(LightningDataModule):
             world_size=self.trainer.world_size,
             batch_size=self._batch_size,
             num_workers=self._num_workers,
+            screen=self.prediction_screen,
+            language="pt",
         )
 
 

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
         "candidates",
         "features",
         "saved",
+        "screening",
     },
     "answers": {"examples", "candidates"},
     "attention": set(),
@@ -53,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "resuming",
         "saved",
         "scores",
+        "screening",
         "trackers",
     },
     "candidates": {"features"},
@@ -67,6 +69,7 @@ ALLOWED: dict[str, set[str]] = {
         "languages",
         "resuming",
         "saved",
+        "screening",
     },
     "demo": set(),
     "documents": {"encodings"},
@@ -88,6 +91,7 @@ ALLOWED: dict[str, set[str]] = {
     "saved": {"bounds", "folders"},
     # The command line, called from Python: one way to train, and one run folder.
     "running": {"alignment", "answerer", "answers", "cli", "datamodule", "examples", "resuming"},
+    "screening": {"features", "languages"},
     "scores": {"answers", "examples", "languages", "normalization"},
     "trackers": {"reports", "saved"},
 }

@@ -122,7 +122,7 @@ def test_a_killed_run_is_taken_up(tmp_path: Path, expected: list[dict[str, Any]]
 def test_speed_and_time_left_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("qa_lightning.callbacks.predictions._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("qa_lightning.callbacks.prediction_progress._SECONDS_BETWEEN_LINES", 0.0)
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     monkeypatch.setattr(logger, "propagate", True)
     with caplog.at_level(logging.INFO, logger=logger.name):

@@ -34,6 +34,7 @@ class Language:
         english_spellings: letters of English cognates to this language's (``ph`` → ``f``).
         ordinal_suffixes: letters that make a number in digits an ordinal (``th``).
         possessive: letter that marks a possessor after an apostrophe.
+        attached: articles, and what stands before them, that are written onto a word.
         glossary: name of the word list, in ``alignment/glossaries``, that groups this language's
             words with the English words they translate.
     """
@@ -56,6 +57,7 @@ class Language:
     english_spellings: tuple[tuple[str, str], ...] = ()
     ordinal_suffixes: tuple[str, ...] = ()
     possessive: str | None = None
+    attached: tuple[str, ...] = ()
     glossary: str | None = None
 
 
@@ -330,7 +332,12 @@ LANGUAGES: dict[str, Language] = {
             articles=_words("ein eine einen einem eines einer der die das den dem des"),
             question_words=_DE_QUESTIONS,
         ),
-        Language("ar", articles=_words("ال"), question_words=_AR_QUESTIONS),
+        Language(
+            "ar",
+            articles=_words("ال"),
+            question_words=_AR_QUESTIONS,
+            attached=("ال", "وال", "فال", "بال", "كال", "وبال", "وكال", "لل", "ولل"),
+        ),
         Language("hi", question_words=_HI_QUESTIONS),
         Language(
             "vi",

@@ -3,11 +3,11 @@
 ``QuestionAnswerer.from_checkpoint(path).answer(question, context)``. The steps, one module each:
 ``checkpoints`` (a Lightning checkpoint's plain contents), ``loading`` (checkpoint, folder or Hub
 id → network, tokenizer, settings), ``stored`` (the settings beside a folder's weights),
-``long_texts`` and ``cutting`` (questions and documents → windows), ``running`` (windows →
-candidates), ``deciding`` (candidates → answers), ``records`` (what is answered), ``merging``
-(answers of several documents), ``answering`` (the order of these), ``pipeline`` (the calls and
-results of transformers' removed pipeline). ``blocks`` and ``parts`` serve and write questions by
-the million, for ``lightning predict``.
+``rows`` (what is asked), ``long_texts`` and ``cutting`` (questions and documents → windows, those
+that are worth reading), ``running`` (windows → candidates), ``deciding`` (candidates → answers),
+``records`` (what is answered), ``merging`` (answers of several documents), ``answering`` (the
+order of these), ``pipeline`` (the calls and results of transformers' removed pipeline).
+``blocks`` and ``parts`` serve and write questions by the million, for ``lightning predict``.
 
 A server or a page builds on three of its names: ``QuestionAnswerer`` (immutable, shared by all
 threads), ``Document`` (a tokenized text, kept between questions) and ``Answers.to_dict``.

@@ -1,6 +1,6 @@
 """The question answerer: cut, run, decide, place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,24 +10,25 @@ import torch
 
 from qa_lightning.answerer.checkpoints import contents_in_memory
 from qa_lightning.answerer.cutting import Document, WindowCutter
-from qa_lightning.answerer.deciding import decide, join_candidates, portions
+from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.devices import best_device, tokens_at_once, usable_device
 from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.records import Answers
+from qa_lightning.answerer.rows import Row, checked_text, read_rows, refuse_one_text
 from qa_lightning.answerer.running import WindowRunner
 from qa_lightning.candidates import MAX_N_BEST
 from qa_lightning.errors import InputError
-from qa_lightning.ranges import Rule, check, shown, whole
+from qa_lightning.ranges import Rule, check, whole
+from qa_lightning.screening import DEFAULT_SCREEN, SCREEN_RULE, Screen
 
 if TYPE_CHECKING:
     from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
 
-Row = Mapping[str, Any] | tuple[str, "str | Document"]
-
 RULES: dict[str, Rule] = {
     "n_best": whole(1, MAX_N_BEST),
     "tokens_per_batch": whole(1, optional=True),
+    "screen": SCREEN_RULE,
 }
 
 
@@ -56,7 +57,9 @@ class QuestionAnswerer:
         self.device = usable_device(device or best_device())
         self._tokens_per_batch = tokens_per_batch
         reader.network.to(self.device)  # type: ignore[arg-type]
-        self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
+        self._cutter = WindowCutter(
+            reader.tokenizer, reader.windows, language=reader.language, lock=reader.lock
+        )
         tokens = tokens_per_batch or tokens_at_once(self.device)
         self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens)
 
@@ -154,65 +157,90 @@ class QuestionAnswerer:
 
     def read(self, context: str) -> Document:
         """Tokenize a document once, to ask it any number of questions."""
-        return self._cutter.documents([_checked_text(context, "a document", "")])[0]
+        return self._cutter.documents([checked_text(context, "a document", "")])[0]
 
-    def answer(self, question: str, context: str | Document, n_best: int = 1) -> Answers:
+    def answer(
+        self,
+        question: str,
+        context: str | Document,
+        n_best: int = 1,
+        *,
+        screen: Screen = DEFAULT_SCREEN,
+    ) -> Answers:
         """Answer one question on one document.
 
         Args:
             question: any text.
             context: the document, or what ``read`` made of it.
             n_best: answers wanted.
+            screen: how many of its windows the network reads, those that fit the question's words
+                best: a number, ``auto`` (of a long document as many as serve) or ``all``. The
+                no-answer's score is that of the windows that are read.
 
         Returns:
             The n-best answers, at most ``n_best``, and the fields of the one that is given.
         """
-        return self.answer_batch([(question, context)], n_best=n_best)[0]
+        return self.answer_batch([(question, context)], n_best=n_best, screen=screen)[0]
 
-    def answer_batch(self, rows: Iterable[Row], n_best: int = 1) -> list[Answers]:
+    def answer_batch(
+        self, rows: Iterable[Row], n_best: int = 1, *, screen: Screen = DEFAULT_SCREEN
+    ) -> list[Answers]:
         """Answer many questions; windows of like length run together, whosever they are.
 
         Args:
             rows: mappings with ``question`` and ``context``, or pairs of the two. Rows with the
                 same context have it tokenized once.
             n_best: answers wanted of each.
+            screen: windows to read of each document; see ``answer``.
         """
-        return list(self.stream(rows, n_best=n_best))
+        return list(self.stream(rows, n_best=n_best, screen=screen))
 
     def answer_questions(
-        self, questions: Iterable[str], context: str | Document, n_best: int = 1
+        self,
+        questions: Iterable[str],
+        context: str | Document,
+        n_best: int = 1,
+        *,
+        screen: Screen = DEFAULT_SCREEN,
     ) -> list[Answers]:
         """Answer many questions on one document, which is tokenized once."""
-        _refuse_one_text(questions, "questions")
+        refuse_one_text(questions, "questions")
         document = context if isinstance(context, Document) else self.read(context)
-        return self.answer_batch(((question, document) for question in questions), n_best=n_best)
+        rows = ((question, document) for question in questions)
+        return self.answer_batch(rows, n_best=n_best, screen=screen)
 
     def answer_documents(
-        self, question: str, documents: Iterable[str | Document], n_best: int = 1
+        self,
+        question: str,
+        documents: Iterable[str | Document],
+        n_best: int = 1,
+        *,
+        screen: Screen = DEFAULT_SCREEN,
     ) -> Answers:
         """Answer one question from many documents: the best over all of them.
 
-        ``PlacedAnswer.document`` tells which one it stands in.
+        ``PlacedAnswer.document`` tells which one it stands in. ``screen`` counts the windows that
+        are read of all documents together; their tokens are in memory then.
         """
-        check(RULES, {"n_best": n_best}, prefix="")
-        _refuse_one_text(documents, "documents")
+        check(RULES, {"n_best": n_best, "screen": screen}, prefix="")
+        refuse_one_text(documents, "documents")
         rows = ((question, document) for document in documents)
-        each = list(self.stream(rows, n_best=max(n_best, self.reader.decision.n_best)))
+        kept = max(n_best, self.reader.decision.n_best)
+        if screen == "all":
+            each = list(self.stream(rows, n_best=kept, screen=screen))
+        else:
+            read = [document for _, some in read_rows(rows, self._cutter) for document in some]
+            each = list(self._answer([question] * len(read), read, kept, screen, jointly=True))
         return merge_documents(question, each, self.reader.decision, n_best=n_best)
 
-    def stream(self, rows: Iterable[Row], *, n_best: int = 1) -> Iterator[Answers]:
+    def stream(
+        self, rows: Iterable[Row], *, n_best: int = 1, screen: Screen = DEFAULT_SCREEN
+    ) -> Iterator[Answers]:
         """Yield the answers of rows in their order, as ``answer_batch``, some rows at a time."""
-        check(RULES, {"n_best": n_best}, prefix="")
-        _refuse_one_text(rows, "rows")
-        earlier: dict[str, Document] = {}
-        for portion in portions(_question_and_context(row, n) for n, row in enumerate(rows)):
-            texts = {context for _, context in portion if isinstance(context, str)}
-            read = {text: earlier[text] for text in texts if text in earlier}
-            fresh = sorted(texts - read.keys())
-            read |= dict(zip(fresh, self._cutter.documents(fresh), strict=True))
-            documents = [read[c] if isinstance(c, str) else c for _, c in portion]
-            yield from self._answer([question for question, _ in portion], documents, n_best)
-            earlier = read
+        check(RULES, {"n_best": n_best, "screen": screen}, prefix="")
+        refuse_one_text(rows, "rows")
+        for questions, documents in read_rows(rows, self._cutter):
+            yield from self._answer(questions, documents, n_best, screen)
 
     def as_pipeline(self) -> "QuestionAnsweringPipeline":
         """Return a drop-in for transformers' removed ``pipeline("question-answering")``."""
@@ -221,11 +249,20 @@ class QuestionAnswerer:
         return QuestionAnsweringPipeline(self)
 
     def _answer(
-        self, questions: list[str], documents: list[Document], n_best: int
+        self,
+        questions: list[str],
+        documents: list[Document],
+        n_best: int,
+        screen: Screen,
+        *,
+        jointly: bool = False,
     ) -> Iterator[Answers]:
+        if not documents:
+            return
         kept = max(n_best, self.reader.decision.n_best)
         found, rows = [], []
-        for features in self._cutter.windows(questions, documents):
+        cut = self._cutter.cut(questions, documents, screen=screen, jointly=jointly)
+        for features in cut.rows:
             found.append(self._runner.candidates(features, n_best=kept))
             rows.append(features.table["example_index"].to_numpy().astype(np.int64))
         decided = decide(
@@ -235,52 +272,19 @@ class QuestionAnswerer:
             decision=self.reader.decision,
             n_best=kept,
         )
-        for question, document, answers in zip(questions, documents, decided, strict=True):
+        counts = zip(cut.windows_r.tolist(), cut.read_r.tolist(), strict=True)
+        each = zip(questions, documents, decided, counts, strict=True)
+        for question, document, answers, (windows, read) in each:
             yield placed(
                 question,
                 document.text,
                 answers,
                 n_best=n_best,
                 knows_no_answer=self.reader.decision.no_answer,
+                windows=windows,
+                windows_read=read,
             )
 
 
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _refuse_one_text(given: object, what: str) -> None:
-    """Refuse what iterates, but not over what is meant: characters, or keys."""
-    if isinstance(given, str | Mapping | Document):
-        raise InputError(f"Expected several {what}; got one {type(given).__name__}. Put it in [].")
-    if not isinstance(given, Iterable):
-        raise InputError(f"Expected a list of {what}; got {shown(given)}. Give one, or [].")
-
-
-def _question_and_context(row: Row, number: int) -> tuple[str, str | Document]:
-    if isinstance(row, tuple) and len(row) == 2:
-        question, context = row
-    elif not isinstance(row, Mapping):
-        raise InputError(
-            "Expected mappings with `question` and `context`, or pairs of the two; row "
-            f"{number} is a {type(row).__name__}."
-        )
-    else:
-        missing = sorted({"question", "context"} - row.keys())
-        if missing:
-            raise InputError(
-                f"Expected rows with `question` and `context`; row {number} has no "
-                f"{' and no '.join(missing)}."
-            )
-        question, context = row["question"], row["context"]
-    if not _checked_text(question, "a question", f" in row {number}").strip():
-        raise InputError(f"Expected a question in row {number}; got an empty one.")
-    if not isinstance(context, Document):
-        _checked_text(context, "a document", f" in row {number}")
-    return question, context
-
-
-def _checked_text(text: object, what: str, where: str) -> str:
-    if not isinstance(text, str):
-        raise InputError(f"Expected the text of {what}{where}; got {type(text).__name__}.")
-    return text

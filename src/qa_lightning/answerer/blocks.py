@@ -20,6 +20,7 @@ from qa_lightning.answerer.cutting import WindowCutter, WindowRows
 from qa_lightning.answerer.deciding import portions
 from qa_lightning.batches import WindowCollator, WindowDataset
 from qa_lightning.features import WindowSettings, WindowTable
+from qa_lightning.screening import Screen
 
 Batch = dict[str, Tensor]
 
@@ -83,6 +84,8 @@ class QuestionBlocks(IterableDataset[Batch]):
         plan: which questions make up a block.
         blocks: those to serve.
         batch_size: windows of a batch.
+        screen: windows to serve of each question; see ``screening.worth_reading``.
+        language: ISO code, for screening.
     """
 
     def __init__(
@@ -95,6 +98,8 @@ class QuestionBlocks(IterableDataset[Batch]):
         plan: BlockPlan,
         blocks: Sequence[int],
         batch_size: int,
+        screen: Screen = "all",
+        language: str | None = None,
     ) -> None:
         self._examples = examples
         self._tokenizer = tokenizer
@@ -103,12 +108,15 @@ class QuestionBlocks(IterableDataset[Batch]):
         self._plan = plan
         self._blocks = list(blocks)
         self._batch_size = batch_size
+        self._screen: Screen = screen
+        self._language = language
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches; worker processes share the blocks."""
         worker = get_worker_info()
         blocks = self._blocks if worker is None else self._blocks[worker.id :: worker.num_workers]
-        cutter = WindowCutter(self._tokenizer, self._settings)  # locks do not travel to workers
+        # Made here: locks do not travel to workers.
+        cutter = WindowCutter(self._tokenizer, self._settings, language=self._language)
         for block in blocks:
             held: Batch | None = None
             for batch in self._batches(cutter, self._plan.rows(block)):
@@ -125,7 +133,8 @@ class QuestionBlocks(IterableDataset[Batch]):
             texts = list(dict.fromkeys(context for _, context in portion))
             documents = dict(zip(texts, cutter.documents(texts), strict=True))
             asked = [question for question, _ in portion]
-            for windows in cutter.windows(asked, [documents[context] for _, context in portion]):
+            cut = cutter.cut(asked, [documents[c] for _, c in portion], screen=self._screen)
+            for windows in cut.rows:
                 yield from self._collated(windows, first_row)
             first_row += len(portion)
 
@@ -153,6 +162,8 @@ def prediction_loader(
     batch_size: int,
     num_workers: int = 0,
     pin_memory: bool = False,
+    screen: Screen = "all",
+    language: str | None = None,
 ) -> DataLoader[Any]:
     """Return the batches of one rank's share of the questions.
 
@@ -169,6 +180,8 @@ def prediction_loader(
         batch_size: windows of a batch.
         num_workers: processes that tokenize.
         pin_memory: for CUDA.
+        screen: windows to serve of each question; see ``screening.worth_reading``.
+        language: ISO code, for screening.
     """
     plan = plan or BlockPlan.of(len(examples))
     blocks = QuestionBlocks(
@@ -179,6 +192,8 @@ def prediction_loader(
         plan=plan,
         blocks=plan.share(rank, world_size),
         batch_size=batch_size,
+        screen=screen,
+        language=language,
     )
     return DataLoader(blocks, batch_size=None, num_workers=num_workers, pin_memory=pin_memory)
 

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +20,12 @@ from qa_lightning.features.storage import window_batches
 from qa_lightning.features.tokens import TokenTable, borders_of, tokenize_distinct
 from qa_lightning.features.windows import (
     WindowAssembler,
+    WindowPlan,
     check_room,
     place_parts,
     plan_windows,
 )
+from qa_lightning.screening import Screen, Stretch, WordPlaces, worth_reading
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,27 @@ class Document:
     ids_n: NDArray[np.int32] = field(repr=False)
     offsets_n2: NDArray[np.int32] = field(repr=False)
     borders_n: NDArray[np.uint8] = field(repr=False)
+
+    @cached_property
+    def places(self) -> WordPlaces:
+        """Where its words stand among its tokens; found when they are first asked for."""
+        return WordPlaces.of(self.text, self.offsets_n2)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Hold the windows of some rows that are to be read.
+
+    Attributes:
+        rows: in portions of bounded size, with the columns of ``features.build_features``;
+            ``example_index`` is the row.
+        windows_r: how many windows each row has.
+        read_r: how many of them are among these.
+    """
+
+    rows: Iterator["WindowRows"] = field(repr=False)
+    windows_r: NDArray[np.int64]
+    read_r: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -87,6 +111,7 @@ class WindowCutter:
     Args:
         tokenizer: a fast tokenizer.
         settings: window length, overlap and question cut.
+        language: ISO code, for what words tell windows apart; None: of no known language.
         lock: held while the tokenizer works; cutters of one tokenizer must share it.
 
     Raises:
@@ -98,9 +123,11 @@ class WindowCutter:
         tokenizer: PreTrainedTokenizerBase,
         settings: WindowSettings,
         *,
+        language: str | None = None,
         lock: "threading.Lock | None" = None,
     ) -> None:
         self._tokenizer = tokenizer
+        self._language = language
         self._settings = settings
         # The Rust tokenizer raises "Already borrowed" when a thread sets its state while another
         # encodes, which every call may do.
@@ -129,17 +156,21 @@ class WindowCutter:
             for start, length in bounds
         ]
 
-    def windows(
-        self, questions: Sequence[str], documents: Sequence[Document]
-    ) -> Iterator[WindowRows]:
-        """Yield the windows of some rows in portions of bounded size.
+    def cut(
+        self,
+        questions: Sequence[str],
+        documents: Sequence[Document],
+        *,
+        screen: Screen = "all",
+        jointly: bool = False,
+    ) -> Cut:
+        """Cut the documents of some rows into windows, and choose those to read.
 
         Args:
             questions: one a row.
             documents: one a row; rows with the same object share its tokens.
-
-        Yields:
-            The columns of ``features.build_features``; ``example_index`` is the row.
+            screen: how many windows of a row are read; see ``screening.worth_reading``.
+            jointly: so many of all rows together, which ask the same question.
         """
         asked = self._tokenize([text.lstrip() for text in questions], with_offsets=False)
         contexts = _token_table(documents)
@@ -150,6 +181,17 @@ class WindowCutter:
         plan = plan_windows(
             asked, contexts, self._settings, self._layout, from_the_end=from_the_end
         )
+        windows_r = np.bincount(plan.example_w, minlength=len(questions))
+        if screen != "all":
+            local_w = plan.context_source_w - contexts.start_r[plan.example_w]
+            stretches = _stretches(documents, plan, local_w, windows_r)
+            plan = plan.take(self._chosen_w(questions, stretches, screen, jointly=jointly))
+        read_r = np.bincount(plan.example_w, minlength=len(questions))
+        return Cut(self._rows(plan, asked, contexts), windows_r, read_r)
+
+    def _rows(
+        self, plan: WindowPlan, asked: TokenTable, contexts: TokenTable
+    ) -> Iterator[WindowRows]:
         with self._lock:
             first_offsets_n2 = offsets_at_window_start(contexts, self._tokenizer)
         assembler = WindowAssembler(
@@ -158,6 +200,22 @@ class WindowCutter:
         places = place_parts(plan, self._layout)
         for batch in window_batches(plan, places, None, assembler):
             yield WindowRows(pa.Table.from_batches([batch]))
+
+    def _chosen_w(
+        self,
+        questions: Sequence[str],
+        stretches: Sequence[Stretch],
+        screen: Screen,
+        *,
+        jointly: bool,
+    ) -> NDArray[np.bool_]:
+        if jointly:
+            return worth_reading(questions[0], stretches, screen=screen, language=self._language)
+        chosen = [
+            worth_reading(question, [stretch], screen=screen, language=self._language)
+            for question, stretch in zip(questions, stretches, strict=True)
+        ]
+        return np.concatenate([np.empty(0, np.bool_), *chosen])
 
     def _tell_cut(self, questions: Sequence[str], length_r: NDArray[np.int64]) -> None:
         most = self._settings.max_question_length
@@ -185,6 +243,19 @@ def sound_text(text: str) -> str:
     Half of a surrogate pair has none; what takes its place is one character as well.
     """
     return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def _stretches(
+    documents: Sequence[Document],
+    plan: WindowPlan,
+    start_w: NDArray[np.int64],
+    windows_r: NDArray[np.int64],
+) -> list[Stretch]:
+    """Return each row's windows; ``start_w`` counts within it."""
+    end_w = start_w + plan.context_length_w
+    bounds = np.cumsum(windows_r)[:-1]
+    parts = zip(documents, np.split(start_w, bounds), np.split(end_w, bounds), strict=True)
+    return [Stretch(*part) for part in parts]
 
 
 def _token_table(documents: Sequence[Document]) -> TokenTable:

@@ -11,7 +11,14 @@ from qa_lightning.answers.merging import probabilities
 
 
 def placed(
-    question: str, context: str, answers: QuestionAnswers, *, n_best: int, knows_no_answer: bool
+    question: str,
+    context: str,
+    answers: QuestionAnswers,
+    *,
+    n_best: int,
+    knows_no_answer: bool,
+    windows: int,
+    windows_read: int,
 ) -> Answers:
     """Put a question's answers into their document; texts are slices of the raw context."""
     return Answers(
@@ -31,6 +38,8 @@ def placed(
         no_answer_probability=answers.no_answer_probability,
         null_score=answers.null_score,
         knows_no_answer=knows_no_answer,
+        windows=windows,
+        windows_read=windows_read,
     )
 
 
@@ -71,4 +80,6 @@ def merge_documents(
         no_answer_probability=float(no_answer[0]),
         null_score=null_score,
         knows_no_answer=decision.no_answer,
+        windows=sum(answers.windows for answers in each),
+        windows_read=sum(answers.windows_read for answers in each),
     )

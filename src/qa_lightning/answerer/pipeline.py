@@ -111,7 +111,7 @@ class QuestionAnsweringPipeline:
         )
         result = partial(_result, top_k=wanted, with_no_answer=handle_impossible_answer)
         rows = _rows(inputs, question, context)
-        answers = answerer.stream((_checked(row) for row in rows), n_best=wanted)
+        answers = answerer.stream((_checked(row) for row in rows), n_best=wanted, screen="all")
         if isinstance(rows, Iterator):
             return map(result, answers)
         results = list(map(result, answers))

@@ -70,6 +70,8 @@ class Answers(Sequence[PlacedAnswer]):
         null_score: score of the no-answer.
         knows_no_answer: whether the model saw questions without an answer; if not, the
             probability that there is none means nothing, and is null in ``to_dict``.
+        windows: how many windows the documents have.
+        windows_read: how many of them the network read; the no-answer's score is that of these.
     """
 
     question: str
@@ -78,6 +80,8 @@ class Answers(Sequence[PlacedAnswer]):
     no_answer_probability: float
     null_score: float
     knows_no_answer: bool = True
+    windows: int = 0
+    windows_read: int = 0
 
     @property
     def answer(self) -> PlacedAnswer | None:
@@ -149,6 +153,8 @@ class Answers(Sequence[PlacedAnswer]):
             "confidence": self.confidence,
             "is_answerable": self.is_answerable,
             "no_answer_probability": self.no_answer_probability if self.knows_no_answer else None,
+            "windows": self.windows,
+            "windows_read": self.windows_read,
             "n_best": [answer.to_dict() for answer in self.n_best],
         }
 

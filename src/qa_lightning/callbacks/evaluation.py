@@ -21,6 +21,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.languages import language_problems
 from qa_lightning.ranges import Rule, flag, number, one_of, problems, text, whole
 from qa_lightning.reports.evaluation import write_evaluation
+from qa_lightning.screening import SCREEN_RULE, Screen
 
 RULES: dict[str, Rule] = {
     "n_best": whole(1, MAX_N_BEST),
@@ -34,8 +35,10 @@ RULES: dict[str, Rule] = {
         lambda names: not isinstance(names, str) and all(map(text(optional=False).allows, names)),
     ),
     "word_borders": flag(optional=True),
+    "screen": SCREEN_RULE,
     **dict.fromkeys(("language", "output_dir"), text()),
 }
+SCREENED = {"fit": ("val",), "validate": ("val",), "test": ("test",)}
 
 
 class AnswerEvaluation(Callback):
@@ -58,6 +61,8 @@ class AnswerEvaluation(Callback):
         word_borders: search only answers that begin and end where words do; None: if the language
             writes blanks between words and its answers are whole words, or, where ``language`` is
             not known, if the gold spans are.
+        screen: windows to read of each question, those that fit its words best: a number,
+            ``auto`` or ``all``. Loss, null scores, threshold and temperature are then of these.
         language: ISO code; adds scores by this language's rules; None is the data's.
         metrics: further metrics, by the names that ``evaluate.load`` takes.
         output_dir: folder of the files; None is ``answers`` in the run's folder.
@@ -75,6 +80,7 @@ class AnswerEvaluation(Callback):
         window_scoring: str = DEFAULT_WINDOW_SCORING,
         search: str = "exact",
         word_borders: bool | None = None,
+        screen: Screen = "all",
         language: str | None = None,
         metrics: Sequence[str] = (),
         output_dir: str | None = None,
@@ -87,6 +93,7 @@ class AnswerEvaluation(Callback):
         self.word_borders = word_borders
         self.ends_at_borders = bool(word_borders)
         """What was decided; a checkpoint's decision is kept unless ``word_borders`` is given."""
+        self.screen = screen
         self.language = language
         self.metrics = metrics
         self.output_dir = output_dir
@@ -117,6 +124,8 @@ class AnswerEvaluation(Callback):
         if found := list(asked):
             raise InputError("\n".join(found))
         self.ends_at_borders = decide_borders(self.word_borders, language, trainer)
+        for name in SCREENED.get(stage, ()) if self.screen != "all" else ():
+            trainer.datamodule.screen(name, self.screen)  # type: ignore[attr-defined]
 
     # Each evaluation loop: begin, add each batch, finish.
 
@@ -244,6 +253,7 @@ class AnswerEvaluation(Callback):
                 **result.details,
                 **self._progress(trainer),
                 "examples": len(result.answers),
+                "screen": self.screen,
             },
         )
 

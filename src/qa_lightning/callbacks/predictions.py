@@ -4,7 +4,6 @@ Axes: ``b`` windows in the batch, ``n`` best spans of a window, ``l`` tokens.
 """
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,16 +14,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from qa_lightning.answerer.blocks import BlockPlan
 from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.loading import DecisionSettings
 from qa_lightning.answerer.parts import FORMATS, PartFolder, answer_row
 from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
+from qa_lightning.callbacks.prediction_progress import ProgressReport
 from qa_lightning.candidates import (
     MAX_N_BEST,
     TokenCandidates,
@@ -32,14 +29,15 @@ from qa_lightning.candidates import (
     window_candidates,
 )
 from qa_lightning.ranges import Rule, check, one_of, text, whole
+from qa_lightning.screening import SCREEN_RULE, Screen
 
 RULES: dict[str, Rule] = {
     "output_dir": text(),
     "file_format": one_of(FORMATS),
     "n_best": whole(1, MAX_N_BEST),
+    "screen": SCREEN_RULE,
 }
 
-_SECONDS_BETWEEN_LINES = 30.0
 _SAMPLED = 64  # values of each weight that tell one network from another
 
 
@@ -68,17 +66,25 @@ class PredictionWriter(Callback):
             processes must see the same folder.
         file_format: ``jsonl`` (a line a question) or ``parquet``.
         n_best: spans to write of each question.
+        screen: windows to read of each question, those that fit its words best: a number,
+            ``auto`` or ``all``.
 
     Raises:
         InputError: a value out of range.
     """
 
     def __init__(
-        self, *, output_dir: str | None = None, file_format: str = "jsonl", n_best: int = 1
+        self,
+        *,
+        output_dir: str | None = None,
+        file_format: str = "jsonl",
+        n_best: int = 1,
+        screen: Screen = "all",
     ) -> None:
         self.output_dir = output_dir
         self.file_format = file_format
         self.n_best = n_best
+        self.screen = screen
         check(RULES, vars(self), prefix="prediction.")
         self.output_file: Path | None = None
         """The merged file, once it is there."""
@@ -95,6 +101,7 @@ class PredictionWriter(Callback):
         # Every process must have looked before any of them writes.
         trainer.strategy.barrier("prediction parts")
         trainer.datamodule.prediction_plan = self._plan  # type: ignore[attr-defined]
+        trainer.datamodule.prediction_screen = self.screen  # type: ignore[attr-defined]
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note what the answers are of; the weights are there by now."""
@@ -108,9 +115,10 @@ class PredictionWriter(Callback):
             "decision": asdict(self._decision),
             "n_best": self.n_best,
             "file_format": self.file_format,
+            **({} if self.screen == "all" else {"screen": self.screen}),
         }
         self._parts.begin(identity, write=trainer.is_global_zero)
-        self._progress = _ProgressReport(trainer, self._plan)
+        self._progress = ProgressReport(trainer, self._plan)
 
     def on_predict_batch_end(
         self,
@@ -209,64 +217,6 @@ class PredictionWriter(Callback):
         ]
         self._parts.write(number, written)
         return len(written)
-
-
-class _ProgressReport:
-    """Show questions, windows per second and time left: a bar on a terminal, else some lines.
-
-    It counts rank zero's share; all ranks have shares of like size.
-
-    Args:
-        trainer: its own bar, which cannot know how many batches come, is switched off.
-        plan: what there is to do.
-    """
-
-    def __init__(self, trainer: Trainer, plan: BlockPlan) -> None:
-        share = plan.share(trainer.global_rank, trainer.world_size)
-        self._total = sum(len(plan.rows(block)) for block in share)
-        self._world_size = trainer.world_size
-        self._windows = self._questions = 0
-        self._begin = self._told = time.perf_counter()
-        self._lightning_bar = trainer.progress_bar_callback
-        if self._lightning_bar is not None:
-            self._lightning_bar.disable()
-        console = Console(stderr=True)
-        shown = self._lightning_bar is not None and trainer.is_global_zero and console.is_terminal
-        self._bar = Progress(
-            TextColumn("Answering"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]:.0f} windows/s"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not shown,
-        )
-        self._lines = not shown
-        self._bar.start()
-        self._task = self._bar.add_task("", total=self._total, speed=0.0)
-        if plan.finished:
-            rank_zero_info(f"{len(plan.finished)} of {plan.count} blocks were answered before.")
-
-    def advance(self, *, windows: int, questions: int) -> None:
-        """Count, and tell."""
-        self._windows += windows
-        self._questions += questions
-        now = time.perf_counter()
-        speed = self._windows * self._world_size / max(now - self._begin, 1e-9)
-        self._bar.update(self._task, advance=questions, speed=speed)
-        if self._lines and now - self._told >= _SECONDS_BETWEEN_LINES:
-            self._told = now
-            share = self._questions / max(self._total, 1)
-            left = (now - self._begin) * (1 - share) / share if share else float("nan")
-            rank_zero_info(
-                f"{share:.1%} of the questions answered, {speed:.0f} windows/s, {left:.0f} s left"
-            )
-
-    def stop(self) -> None:
-        """Take the bar down, and give Lightning's back."""
-        self._bar.stop()
-        if self._lightning_bar is not None:
-            self._lightning_bar.enable()
 
 
 def weights_fingerprint(module: torch.nn.Module) -> str:

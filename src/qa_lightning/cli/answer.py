@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import jsonargparse
 
@@ -45,6 +45,13 @@ def build_parser() -> jsonargparse.ArgumentParser:
         " the best answer over all",
     )
     parser.add_argument("--n_best", type=int, default=1, help="answers to each question")
+    parser.add_argument(
+        "--screen",
+        type=int | Literal["auto", "all"],
+        default="all",
+        help="windows to read of all documents, those that fit the question's words best: a number,"
+        " auto (of long documents as many as serve) or all",
+    )
     parser.add_argument("--json", action="store_true", help="write a line of JSON a question")
     parser.add_argument(
         "--interactive", action="store_true", help="keep the model loaded and ask for questions"
@@ -68,9 +75,9 @@ def run(cfg: jsonargparse.Namespace) -> None:
     show = _show_json if cfg.json else _show
     for question in _questions(cfg):
         if len(documents) == 1:
-            answers = answerer.answer(question, documents[0], cfg.n_best)
+            answers = answerer.answer(question, documents[0], cfg.n_best, screen=cfg.screen)
         else:
-            answers = answerer.answer_documents(question, documents, cfg.n_best)
+            answers = answerer.answer_documents(question, documents, cfg.n_best, screen=cfg.screen)
         show(answers, sources)
 
 
@@ -157,6 +164,9 @@ def _show(answers: "Answers", sources: "list[Document]") -> None:
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
     question = answers.question.encode(errors="replace").decode()  # a terminal's stray bytes
     console.print(Text(question, style="bold"))
+    if answers.windows_read < answers.windows:
+        told = f"  {answers.windows_read:,} of {answers.windows:,} windows read"
+        console.print(Text(told, style="dim"))
     if not answers.is_answerable:
         share = answers.no_answer_probability
         console.print(Text(f"  no answer ({share:.0%})", style="yellow"))

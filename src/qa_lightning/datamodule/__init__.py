@@ -1,12 +1,14 @@
 """The LightningDataModule: drives examples → alignment → features → batches."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import datasets
+import numpy as np
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from transformers import PreTrainedTokenizerBase
 
@@ -41,6 +43,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource
 from qa_lightning.features import Separators, WindowSettings, separators_in_training
 from qa_lightning.resuming import ResumableLoader, leave_signals_to_parent, seeded_generator
+from qa_lightning.screening import Screen, screened_windows
 
 __all__ = [
     "QADataModule",
@@ -193,6 +196,9 @@ class QADataModule(LightningDataModule):
         self._splits: dict[str, PreparedSplit] = {}
         self.prediction_plan: BlockPlan | None = None
         """Which questions ``predict`` has still to answer; ``PredictionWriter`` sets it."""
+        self.prediction_screen: Screen = "all"
+        """How many windows of each ``predict`` reads; ``PredictionWriter`` sets it."""
+        self._unscreened: dict[str, PreparedSplit] = {}
 
     def hold(self, memory: MemorySource) -> None:
         """Take data in memory in place of ``dataset``; hyper-parameters keep its hash alone.
@@ -254,6 +260,28 @@ class QADataModule(LightningDataModule):
             told = unheld_message(f"{name}_split", self._splits[name], self._windows())
             if told is not None:
                 rank_zero_warn(told)
+
+    def screen(self, name: str, screen: Screen) -> None:
+        """Leave out the windows of a split that are not worth reading.
+
+        Args:
+            name: ``val`` or ``test``; it has been set up.
+            screen: windows to read of each question.
+        """
+        whole = self._unscreened.setdefault(name, self._splits[name])
+        chosen_w = screened_windows(
+            whole.examples,
+            self.tokenizer,
+            self._windows(),
+            screen=screen,
+            language=self.hparams["language"],
+        )
+        rank_zero_info(
+            f"`evaluation.screen` {screen}: {chosen_w.sum():,} of the {len(chosen_w):,} windows of "
+            f"{len(whole.examples):,} questions are read."
+        )
+        features = cast(datasets.Dataset, whole.features).select(np.flatnonzero(chosen_w))
+        self._splits[name] = replace(whole, features=features)
 
     def _preparation(self, name: str) -> Preparation:
         settings = self.hparams
@@ -405,6 +433,8 @@ class QADataModule(LightningDataModule):
             batch_size=self._eval_batch_size(),
             num_workers=self.hparams["num_workers"],
             pin_memory=self._on_cuda(),
+            screen=self.prediction_screen,
+            language=self.hparams["language"],
         )
 
     def _eval_batch_size(self) -> int:
