@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 from qa_lightning.alignment import AlignmentAudit
+from qa_lightning.bars import is_quiet
 from qa_lightning.callbacks import RunTracking
 from qa_lightning.callbacks.terminal import (
     Figure,
     TerminalProgress,
     console_of,
     data_line,
-    is_quiet,
     plain_line,
     score_table,
 )

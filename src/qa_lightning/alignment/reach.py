@@ -6,13 +6,14 @@ cut. The best span begins and ends with tokens of the gold text, or where it has
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from qa_lightning.alignment.flat_text import End, tokens_of
 from qa_lightning.alignment.places import Anywhere
 
-_BELOW_ONE: Final = 1.0 - 1e-9
+_ROUNDING: Final = 1e-9
+_BELOW_ONE: Final = 1.0 - _ROUNDING
 
 
 def f1_of(shared: int, said: int, gold: int) -> float:
@@ -57,15 +58,32 @@ class _Search:
         places = spans.text.places
         self._seen = sorted((at, token) for token in self._wanted for at in places.get(token, ()))
         self._starts = spans.starts(self._wanted)
+        self._ends_in_order = spans.ends(self._wanted)
         self._untils = [start.until for start in self._starts]
         self._best = 0.0
 
     def run(self) -> tuple[float, float]:
         """Return the best exact match and F1, 0 to 1."""
-        counting: list[int] = []  # places of the tokens that count, ascending
+        highest, promising = 0.0, None
+        for end, seen, counting in self._ends():
+            bound = self._bound(end, counting, highest)
+            if bound > highest:
+                highest, promising = bound, (end, seen)
+        # What the most promising end gives rules out most of the others.
+        if promising is not None and self._from(*promising):
+            return 1.0, 1.0
+        for end, seen, counting in self._ends():
+            least = self._to_beat
+            if self._bound(end, counting, least) > least and self._from(end, seen):
+                return 1.0, 1.0
+        return 0.0, self._best
+
+    def _ends(self) -> Iterator[tuple[End, int, list[int]]]:
+        """Yield each end, how many wanted tokens stand up to it, and the places that count."""
+        counting: list[int] = []  # ascending
         queues: dict[str, deque[int]] = {token: deque() for token in self._wanted}
         seen = 0
-        for end in self._spans.ends(self._wanted):
+        for end in self._ends_in_order:
             while seen < len(self._seen) and self._seen[seen][0] <= end.token:
                 place, token = self._seen[seen]
                 queues[token].append(place)
@@ -73,22 +91,28 @@ class _Search:
                 if len(queues[token]) > self._wanted[token]:
                     counting.pop(bisect_left(counting, queues[token].popleft()))
                 seen += 1
-            if self._may_be_better(end, counting) and self._from(end, seen):
-                return 1.0, 1.0
-        return 0.0, self._best
+            yield end, seen, counting
 
     @property
     def _to_beat(self) -> float:
         return min(self._best, _BELOW_ONE)  # all tokens, in another order, are no exact match
 
-    def _may_be_better(self, end: End, counting: Sequence[int]) -> bool:
-        tail, gold, to_beat = bool(end.tail), len(self._gold), self._to_beat
-        if f1_of(1 + tail, 1 + tail, gold) > to_beat:
-            return True
-        return any(
-            f1_of(shared + 1 + tail, end.token - place + 2 + tail, gold) > to_beat
-            for shared, place in enumerate(reversed(counting), 1)
-        )
+    def _bound(self, end: End, counting: Sequence[int], least: float) -> float:
+        """Return an F1 that no span with this end passes; ``least`` where that is not more.
+
+        A span that begins at the n-th place before its end shares at most so many tokens, and the
+        two that may be cut. Each place further back makes it longer by a token or more: those that
+        are still too few to be better are skipped.
+        """
+        cut, gold = 1 + bool(end.tail), len(self._gold)
+        most, number, said = max(least, f1_of(cut, cut, gold)), 0, cut
+        while True:
+            needed = (most * (said - number + gold) - 2 * cut) / (2 - most)
+            number = max(number + 1, int(needed - _ROUNDING) + 1)
+            if number > len(counting):
+                return most
+            said = end.token - counting[-number] + 1 + cut
+            most = max(most, f1_of(number + cut, said, gold))
 
     def _from(self, end: End, seen: int) -> bool:
         """Look at the spans with one end; return whether one is an exact match."""

@@ -1,8 +1,6 @@
 """What a run says in the terminal: bars and a table for people, a line for log files."""
 
 import math
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +9,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from rich.table import Table
 
+from qa_lightning.bars import is_quiet
 from qa_lightning.callbacks.tracked_run import Split, splits_of
 from qa_lightning.callbacks.tracking import RunTracking
 
@@ -161,14 +160,6 @@ def console_of(trainer: Trainer) -> Console:
     if isinstance(bar, RichProgressBar) and bar.progress is not None:
         return bar.progress.console
     return Console()
-
-
-def is_quiet() -> bool:
-    """Tell whether nobody is watching: a CI job, or output that is no terminal or notebook."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        return True
-    console = Console(file=sys.stdout)
-    return not (console.is_terminal or console.is_jupyter)
 
 
 def data_line(name: str, split: Split) -> str:

@@ -1,7 +1,5 @@
 """``audit``: check where the answers of a data set stand, and repair them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import jsonargparse
 
+from qa_lightning.bars import Bars, Progress
 from qa_lightning.errors import InputError
 from qa_lightning.languages import language_problems
 from qa_lightning.ranges import SEEDS, Rule, number, problems, text, whole
@@ -16,9 +15,9 @@ from qa_lightning.reports.writing import place_problems
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from rich.console import Console
 
     from qa_lightning.alignment import AlignmentAudit, TokenWindows
+    from qa_lightning.reports.audit import DatasetFacts
 
 _NAMED_IDS: Final = 5
 
@@ -93,10 +92,11 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
     _check(cfg)
     console = Console()
-    examples = _examples(cfg)
-    aligned, audit = _aligned(examples, cfg, console)
-    audit, windows = _held(aligned, audit, cfg, console)
-    with _bars(console, ("ceilings",), len(examples)) as advance:
+    with Bars() as bars:
+        examples = _examples(cfg, bars)
+        aligned, audit = _aligned(examples, cfg, bars)
+        audit, windows = _held(aligned, audit, cfg, bars)
+        bars("ceilings", 0, len(examples))
         audit = with_ceilings(
             audit,
             examples,
@@ -104,14 +104,15 @@ def run(cfg: jsonargparse.Namespace) -> None:
             max_answer_length=cfg.max_answer_length,
             windows=windows,
             num_proc=cfg.num_proc,
-            progress=partial(advance, "ceilings"),
+            progress=partial(bars, "ceilings", total=len(examples)),
         )
-    with console.status("counting"):
-        facts = dataset_facts(examples, max_answer_length=cfg.max_answer_length)
+        facts = dataset_facts(examples, max_answer_length=cfg.max_answer_length, progress=bars)
     for panel in example_panels(aligned, cfg.show, seed=cfg.seed):
         console.print(panel)
     console.print(audit_table(audit, facts))
-    _write(aligned, audit, cfg, console)
+    _write(aligned, audit, facts, cfg)
+    for path in filter(None, (cfg.output, cfg.repaired, cfg.html)):
+        console.print(f"written: {path}", markup=False, highlight=False)
 
 
 def _check(cfg: jsonargparse.Namespace) -> None:
@@ -150,7 +151,7 @@ def _resolved(name: str) -> Path:
         raise InputError(f"Expected a file; {name} leads to itself. Name another.") from error
 
 
-def _examples(cfg: jsonargparse.Namespace) -> "Dataset":
+def _examples(cfg: jsonargparse.Namespace, progress: Progress) -> "Dataset":
     from qa_lightning.examples import load_examples
 
     return load_examples(
@@ -160,11 +161,12 @@ def _examples(cfg: jsonargparse.Namespace) -> "Dataset":
         revision=cfg.revision,
         columns=cfg.columns,
         unique_ids=False,  # they are counted, not refused
+        progress=progress,
     )
 
 
 def _held(
-    aligned: "Dataset", audit: "AlignmentAudit", cfg: jsonargparse.Namespace, console: "Console"
+    aligned: "Dataset", audit: "AlignmentAudit", cfg: jsonargparse.Namespace, progress: Progress
 ) -> "tuple[AlignmentAudit, list[TokenWindows] | None]":
     """Count the answers that no window holds, as `fit` does; return each example's windows too."""
     if cfg.tokenizer is None:
@@ -179,75 +181,51 @@ def _held(
         max_question_length=cfg.max_question_length,
     )
     windows, unheld = [], []
-    with _bars(console, ("windows",), len(aligned)) as advance:
-        laid = context_windows(aligned, load_tokenizer(cfg.tokenizer), settings)
-        for row, (offsets_n2, windows_w2, is_unheld) in enumerate(laid):
-            windows.append(TokenWindows(offsets_n2, windows_w2))
-            unheld += [row] if is_unheld else []
-            advance("windows", 1)
+    progress("windows", 0, len(aligned))
+    laid = context_windows(aligned, load_tokenizer(cfg.tokenizer), settings)
+    for row, (offsets_n2, windows_w2, is_unheld) in enumerate(laid):
+        windows.append(TokenWindows(offsets_n2, windows_w2))
+        unheld += [row] if is_unheld else []
+        progress("windows", 1, len(aligned))
     ids = [aligned[row]["id"] for row in unheld[:_NAMED_IDS]]
     return replace(audit, unheld=len(unheld), unheld_ids=ids), windows
 
 
-@contextmanager
-def _bars(
-    console: "Console", phases: Sequence[str], total: int
-) -> "Iterator[Callable[[str, int], None]]":
-    """Show a bar for each phase; yield what advances one."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        tasks = {phase: progress.add_task(phase, total=total) for phase in phases}
-        yield lambda phase, done: progress.advance(tasks[phase], done)
-
-
 def _aligned(
-    examples: "Dataset", cfg: jsonargparse.Namespace, console: "Console"
+    examples: "Dataset", cfg: jsonargparse.Namespace, progress: Progress
 ) -> "tuple[Dataset, AlignmentAudit]":
     from qa_lightning.alignment import DEFAULT_THRESHOLD, align_examples
 
-    with _bars(console, ("offsets", "questions"), len(examples)) as advance:
-        return align_examples(
-            examples,
-            policy="repair",
-            threshold=DEFAULT_THRESHOLD if cfg.threshold is None else cfg.threshold,
-            drop=False,
-            language=cfg.language,
-            num_proc=cfg.num_proc,
-            progress=advance,
-        )
+    return align_examples(
+        examples,
+        policy="repair",
+        threshold=DEFAULT_THRESHOLD if cfg.threshold is None else cfg.threshold,
+        drop=False,
+        language=cfg.language,
+        num_proc=cfg.num_proc,
+        progress=partial(progress, total=len(examples)),
+    )
 
 
 def _write(
-    aligned: "Dataset", audit: "AlignmentAudit", cfg: jsonargparse.Namespace, console: "Console"
+    aligned: "Dataset", audit: "AlignmentAudit", facts: "DatasetFacts", cfg: jsonargparse.Namespace
 ) -> None:
     from qa_lightning.reports.audit import (
         audit_lines,
         audit_page,
-        dataset_facts,
         write_lines,
         write_repaired,
         write_whole,
     )
 
-    if cfg.output:
-        write_lines(cfg.output, audit_lines(aligned))
-    if cfg.repaired:
-        write_repaired(cfg.repaired, aligned)
-    if cfg.html:
-        facts = dataset_facts(aligned, max_answer_length=cfg.max_answer_length)
-        write_whole(cfg.html, (audit_page(aligned, audit, facts, title=cfg.source, seed=cfg.seed),))
-    for path in filter(None, (cfg.output, cfg.repaired, cfg.html)):
-        console.print(f"written: {path}", markup=False, highlight=False)
+    with Bars() as bars:
+        if cfg.output:
+            bars("lines", 0)
+            write_lines(cfg.output, audit_lines(aligned))
+        if cfg.repaired:
+            bars("repaired data", 0)
+            write_repaired(cfg.repaired, aligned)
+        if cfg.html:
+            bars("page", 0)
+            page = audit_page(aligned, audit, facts, title=cfg.source, seed=cfg.seed)
+            write_whole(cfg.html, (page,))

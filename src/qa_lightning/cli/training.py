@@ -20,6 +20,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from qa_lightning.bars import is_quiet
 from qa_lightning.callbacks import (
     AnswerEvaluation,
     BestCheckpoint,
@@ -32,7 +33,6 @@ from qa_lightning.callbacks import (
     TerminalProgress,
     Throughput,
 )
-from qa_lightning.callbacks.terminal import is_quiet
 from qa_lightning.cli import bound_settings
 from qa_lightning.cli.checkpoint_source import (
     check_resumable,

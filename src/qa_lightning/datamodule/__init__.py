@@ -250,12 +250,17 @@ class QADataModule(LightningDataModule):
         """Read, align and tokenize on one process, into the cache."""
         trainer = self.trainer
         stage = trainer.state.fn.value if trainer and trainer.state.fn else "fit"
-        prepare_splits({name: self._preparation(name) for name in STAGE_SPLITS[stage]})
+        self._prepare(STAGE_SPLITS[stage])
+
+    def _prepare(self, names: Sequence[str]) -> dict[str, PreparedSplit]:
+        # Who wants no bars of a trainer wants none before it.
+        bars = False if self.trainer and self.trainer.progress_bar_callback is None else None
+        return prepare_splits({name: self._preparation(name) for name in names}, bars=bars)
 
     def setup(self, stage: str) -> None:
         """Map the prepared splits of a stage into memory."""
         missing = [name for name in STAGE_SPLITS[stage] if name not in self._splits]
-        self._splits |= prepare_splits({name: self._preparation(name) for name in missing})
+        self._splits |= self._prepare(missing)
         for name in missing:
             told = unheld_message(f"{name}_split", self._splits[name], self._windows())
             if told is not None:

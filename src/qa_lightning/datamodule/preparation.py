@@ -18,6 +18,7 @@ import datasets
 from transformers import PreTrainedTokenizerBase
 
 from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
+from qa_lightning.bars import Bars, Progress, named, untold
 from qa_lightning.cache import Cache
 from qa_lightning.datamodule.prepared import PreparedSplit, check_something_is_left
 from qa_lightning.errors import InputError, SplitError
@@ -111,7 +112,7 @@ class Preparation:
             self.cache.discard(folder)
             return None
 
-    def load(self) -> datasets.Dataset:
+    def load(self, progress: Progress = untold) -> datasets.Dataset:
         """Read and check the rows.
 
         Raises:
@@ -127,9 +128,10 @@ class Preparation:
             cache_dir=self.source.cache_dir,
             seed=self.source.seed,
             with_answers=self.role.labels,
+            progress=progress,
         )
 
-    def make(self, examples: datasets.Dataset) -> None:
+    def make(self, examples: datasets.Dataset, progress: Progress = untold) -> None:
         """Align, tokenize and keep the examples that ``load`` read.
 
         Raises:
@@ -138,7 +140,7 @@ class Preparation:
         with self.cache.building(self.key, self._about()) as folder:
             audit = None
             if self.role.labels:
-                examples, audit = _aligned(self.role, examples, self.alignment, self.num_proc)
+                examples, audit = _aligned(self, examples, progress)
             _save(examples, folder / "examples")
             if self.role.labels:  # questions to predict may be millions: cut when answered
                 features = build_features(
@@ -147,6 +149,7 @@ class Preparation:
                     self.windows,
                     labels=True,
                     training=self.role.training,
+                    progress=progress,
                 )
                 if self.role.training and audit is not None:
                     check_something_is_left(features, audit, self.alignment.policy)
@@ -159,9 +162,9 @@ class Preparation:
 
     def _about(self) -> dict[str, Any]:
         source = self.source.source
-        named = "in memory" if isinstance(source, MemorySource) else source
+        told = "in memory" if isinstance(source, MemorySource) else source
         return {
-            "source": named if isinstance(named, str) else json.dumps(named, default=str),
+            "source": told if isinstance(told, str) else json.dumps(told, default=str),
             "split": self.role.split,
             "max_length": self.windows.max_length,
             "doc_stride": self.windows.doc_stride,
@@ -170,15 +173,26 @@ class Preparation:
         }
 
 
-def prepare_splits(wanted: Mapping[str, Preparation]) -> dict[str, PreparedSplit]:
+def prepare_splits(
+    wanted: Mapping[str, Preparation], *, bars: bool | None = None
+) -> dict[str, PreparedSplit]:
     """Return splits by name, from the cache where they were made before.
 
     All rows are read and checked before the first split is aligned: what is wrong with the one
     for validation is told before hours go into the one for training.
 
+    Args:
+        wanted: what to prepare.
+        bars: show how far it is; None is where someone watches.
+
     Raises:
         InputError: some split cannot be read, or has nothing to train on; all are told.
     """
+    with Bars(shown=bars) as progress:
+        return _prepared(wanted, progress)
+
+
+def _prepared(wanted: Mapping[str, Preparation], progress: Progress) -> dict[str, PreparedSplit]:
     found: dict[str, PreparedSplit] = {}
     loaded: dict[str, datasets.Dataset] = {}
     told: list[str] = []
@@ -186,7 +200,7 @@ def prepare_splits(wanted: Mapping[str, Preparation]) -> dict[str, PreparedSplit
         try:
             prepared = preparation.cached()
             if prepared is None:
-                loaded[name] = preparation.load()
+                loaded[name] = preparation.load(named(progress, name))
             else:
                 found[name] = prepared
         except SplitError as error:
@@ -196,7 +210,7 @@ def prepare_splits(wanted: Mapping[str, Preparation]) -> dict[str, PreparedSplit
     if told:
         raise InputError("\n".join(dict.fromkeys(told)))
     for name in list(loaded):
-        wanted[name].make(loaded.pop(name))
+        wanted[name].make(loaded.pop(name), named(progress, name))
         prepared = wanted[name].cached()
         if prepared is None:
             raise InputError(
@@ -234,24 +248,27 @@ def cache_key(
 
 
 def _aligned(
-    role: SplitRole, examples: datasets.Dataset, alignment: AlignmentSettings, num_proc: int | None
+    preparation: Preparation, examples: datasets.Dataset, progress: Progress
 ) -> tuple[datasets.Dataset, AlignmentAudit]:
     """Align a split; of evaluation with the repaired spans too where the labels are others.
 
     The figures called repaired are the same whatever a run was trained on: under ``keep`` the
     spans to train on are wrong for a third of the questions, and no model is right to say them.
     """
+    role, alignment = preparation.role, preparation.alignment
     align = partial(
         align_examples,
         examples,
         threshold=alignment.threshold,
         drop=role.training,
         language=alignment.language,
-        num_proc=num_proc,
+        num_proc=preparation.num_proc,
+        progress=partial(progress, total=len(examples)),
     )
     aligned, audit = align(policy=alignment.policy)
     if not role.training and alignment.policy in ("keep", "drop"):
-        repaired, _ = align(policy="repair")
+        again = partial(named(progress, "repaired"), total=len(examples))
+        repaired, _ = align(policy="repair", progress=again)
         spans, feature = repaired["spans"][:], repaired.features["spans"]
         aligned = aligned.add_column("repaired_spans", spans, feature=feature)
     return aligned, audit

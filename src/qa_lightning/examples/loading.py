@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 
 import datasets
 import pyarrow as pa
 
+from qa_lightning.bars import Progress, untold
 from qa_lightning.examples.checks import (
     Places,
     SplitRows,
@@ -41,6 +43,7 @@ def load_examples(
     seed: int | None = None,
     with_answers: bool = True,
     unique_ids: bool = True,
+    progress: Progress = untold,
 ) -> datasets.Dataset:
     """Load the examples of one split, with the canonical columns and nothing else.
 
@@ -62,6 +65,7 @@ def load_examples(
         with_answers: whether rows need answers; without, they may be absent (empty lists).
         unique_ids: refuse an id that occurs twice; False for a look at data that is not mended
             yet, where repeated ids are logged.
+        progress: called with ``reading`` and the number of rows read since the last call.
 
     Raises:
         InputError: the source, the split, a column or some rows cannot be read.
@@ -71,7 +75,9 @@ def load_examples(
         source, config=dataset_config, revision=revision, cache_dir=cache_dir, seed=seed or 0
     )
     chosen = choose_splits(split, opened.splits(), opened.label)
-    read = {name: _read_split(opened, name, names, with_answers, chosen) for name in chosen}
+    tell = partial(progress, "reading")
+    tell(0)
+    read = {name: _read_split(opened, name, names, with_answers, chosen, tell) for name in chosen}
     key = _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
     table = _select(
         read, split or chosen[0], opened.label, answers=with_answers, unique_ids=unique_ids
@@ -127,7 +133,12 @@ def _hash(
 
 
 def _read_split(
-    opened: Source, split: str, columns: ColumnNames, answers: bool, chosen: Sequence[str]
+    opened: Source,
+    split: str,
+    columns: ColumnNames,
+    answers: bool,
+    chosen: Sequence[str],
+    tell: Callable[[int], None],
 ) -> SplitRows:
     places, tables = Places(), [CANONICAL_SCHEMA.empty_table()]
     faults: list[tuple[int, str]] = []
@@ -136,7 +147,7 @@ def _read_split(
         if batch.origin != seen:
             check_columns(batch, columns, answers=answers)
             seen = batch.origin
-        read = _read_batch(batch, columns, answers)
+        read = _read_batch(batch, columns, answers, tell)
         tables.append(read.table)
         faults += [(places.num_rows + row, what) for row, what in read.faults]
         unplaced += read.unplaced
@@ -147,12 +158,17 @@ def _read_split(
     return complete_ids(rows, columns, f"{split}-" if len(chosen) > 1 else "")
 
 
-def _read_batch(batch: RawBatch, columns: ColumnNames, answers: bool) -> RowsTable:
+def _read_batch(
+    batch: RawBatch, columns: ColumnNames, answers: bool, tell: Callable[[int], None]
+) -> RowsTable:
     """Read a batch: a whole table where nothing is in doubt, else row by row."""
     if not isinstance(batch.rows, pa.Table):
-        return rows_table(batch.rows, columns, answers_required=answers)
+        read = rows_table(batch.rows, columns, answers_required=answers)
+        tell(len(batch.rows))
+        return read
     table = canonical_table(batch.rows, columns, answers_required=answers)
     if table is not None:
+        tell(table.num_rows)
         return RowsTable(table, [])
     tables, faults, unplaced = [CANONICAL_SCHEMA.empty_table()], [], 0
     for start in range(0, batch.rows.num_rows, _SLICE_ROWS):
@@ -161,6 +177,7 @@ def _read_batch(batch: RawBatch, columns: ColumnNames, answers: bool) -> RowsTab
         tables.append(read.table)
         faults += [(start + row, what) for row, what in read.faults]
         unplaced += read.unplaced
+        tell(len(rows))
     return RowsTable(pa.concat_tables(tables), faults, unplaced)
 
 

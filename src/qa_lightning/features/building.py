@@ -1,7 +1,7 @@
 """The order of the steps: examples → tokens → plan → labels → rows."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import datasets
@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from qa_lightning.bars import Progress, untold
 from qa_lightning.errors import InputError
 from qa_lightning.features import storage
 from qa_lightning.features.blanks import offsets_at_window_start
@@ -39,6 +40,7 @@ def build_features(
     labels: bool = True,
     training: bool = False,
     cache_file: str | Path | None = None,
+    progress: Progress = untold,
 ) -> datasets.Dataset:
     """Cut examples into windows; the row number of a window is its ``feature_index``.
 
@@ -55,6 +57,7 @@ def build_features(
             ``settings.negative_windows`` says; otherwise every window is kept.
         cache_file: read the windows from this file if it is there, else write it. Its name has to
             hold the key (``features_fingerprint``): nothing else is compared.
+        progress: called with ``tokens``, of examples whose contexts have theirs, and ``windows``.
 
     Returns:
         One row a window: ``example_index``, ``window_index``, ``input_ids`` (no padding),
@@ -76,7 +79,7 @@ def build_features(
         return cached
     columns = ["id", "question", "context", *(["spans"] if with_labels else [])]
     table = examples.with_format("arrow", columns=columns)[:]
-    batches = _prepare(table, tokenizer, settings, training=training)
+    batches = _prepare(table, tokenizer, settings, training=training, progress=progress)
     if path is None:
         return storage.in_memory(batches, with_labels=with_labels)
     storage.save(batches, path, with_labels=with_labels)
@@ -89,8 +92,9 @@ def _prepare(
     settings: WindowSettings,
     *,
     training: bool,
+    progress: Progress,
 ) -> Iterable[pa.RecordBatch]:
-    layout, questions, contexts, plan = plan_examples(examples, tokenizer, settings)
+    layout, questions, contexts, plan = plan_examples(examples, tokenizer, settings, progress)
     _tell_cut_questions(examples, questions, settings)
     with_labels = "spans" in examples.column_names
     found = _label(plan, examples, contexts, settings, layout) if with_labels else None
@@ -100,11 +104,25 @@ def _prepare(
     _log_sizes(plan, examples, contexts)
     first_offsets_n2 = offsets_at_window_start(contexts, tokenizer)
     assembler = WindowAssembler(questions, contexts, layout, first_offsets_n2=first_offsets_n2)
-    return storage.window_batches(plan, place_parts(plan, layout), found, assembler)
+    return _told(
+        storage.window_batches(plan, place_parts(plan, layout), found, assembler),
+        lambda windows: progress("windows", windows, len(plan)),
+    )
+
+
+def _told(
+    batches: Iterable[pa.RecordBatch], tell: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        tell(batch.num_rows)
 
 
 def plan_examples(
-    examples: pa.Table, tokenizer: PreTrainedTokenizerBase, settings: WindowSettings
+    examples: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: WindowSettings,
+    progress: Progress = untold,
 ) -> tuple[PairLayout, TokenTable, TokenTable, WindowPlan]:
     """Return special tokens, questions' and contexts' tokens, and where windows lie in them.
 
@@ -117,7 +135,12 @@ def plan_examples(
         tokenizer,
         with_offsets=False,
     )
-    contexts = tokenize_distinct(_texts(examples, "context"), tokenizer, with_offsets=True)
+    contexts = tokenize_distinct(
+        _texts(examples, "context"),
+        tokenizer,
+        with_offsets=True,
+        tell=lambda rows: progress("tokens", rows, len(examples)),
+    )
     length_r = np.minimum(questions.length_r, settings.max_question_length)
     check_room(length_r, examples.column("id").to_pylist(), settings, layout)
     from_the_end = tokenizer.truncation_side == "left"

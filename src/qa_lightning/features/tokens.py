@@ -1,6 +1,6 @@
 """Texts → flat tokens: every distinct text goes through the tokenizer once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -49,7 +49,11 @@ class TokenTable:
 
 
 def tokenize_distinct(
-    batches: Iterable[Sequence[str]], tokenizer: PreTrainedTokenizerBase, *, with_offsets: bool
+    batches: Iterable[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    with_offsets: bool,
+    tell: Callable[[int], None] | None = None,
 ) -> TokenTable:
     """Tokenize each distinct text once, without special tokens around it.
 
@@ -58,10 +62,12 @@ def tokenize_distinct(
             memory together.
         tokenizer: a fast tokenizer.
         with_offsets: keep character offsets and word borders.
+        tell: called with the number of rows whose texts have their tokens since the last call.
     """
     index_of_text: dict[str, int] = {}
     rows = [index_of_text.setdefault(text, len(index_of_text)) for text in chain(*batches)]
     ids, offsets, borders, lengths = [], [], [], [np.zeros(1, np.int64)]
+    rows_t, done = np.bincount(np.array(rows, np.int64)), 0
     for texts in _portions(index_of_text):
         encoding = tokenizer(
             texts,
@@ -79,6 +85,9 @@ def tokenize_distinct(
             bounds = np.cumsum(lengths[-1])[:-1]
             parts = zip(texts, np.split(offsets[-1], bounds), strict=True)
             borders += [borders_of(text, offsets_n2) for text, offsets_n2 in parts]
+        if tell is not None:
+            tell(int(rows_t[done : done + len(texts)].sum()))
+        done += len(texts)
     return TokenTable(
         text_r=np.array(rows, np.int64),
         bounds_t=np.cumsum(np.concatenate(lengths)),

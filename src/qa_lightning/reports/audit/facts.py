@@ -8,6 +8,8 @@ from typing import Final
 
 from datasets import Dataset
 
+from qa_lightning.bars import Progress, untold
+
 _ENTITY: Final = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]+);")
 
 
@@ -64,13 +66,21 @@ class DatasetFacts:
     questions_per_context: Spread
 
 
-def dataset_facts(examples: Dataset, *, max_answer_length: int = 30) -> DatasetFacts:
-    """Count what an audit tells of canonical examples."""
+def dataset_facts(
+    examples: Dataset, *, max_answer_length: int = 30, progress: Progress = untold
+) -> DatasetFacts:
+    """Count what an audit tells of canonical examples.
+
+    Args:
+        examples: the examples.
+        max_answer_length: in whitespace words.
+        progress: called with ``facts`` and the number of examples done since the last call.
+    """
     known: dict[str, str] = {}  # a long context on which many questions are is held once
-    contexts = [
-        known.setdefault(row["context"], row["context"])
-        for row in examples.select_columns("context")
-    ]
+    contexts = []
+    for row in examples.select_columns("context"):
+        contexts.append(known.setdefault(row["context"], row["context"]))
+        progress("facts", 1, len(examples))
     questions = examples["question"][:]
     per_context = Counter(contexts)
     texts = [text for answers in examples["answers"][:] for text in answers["text"]]
