@@ -69,9 +69,11 @@ def launch_several(
         assert process.returncode == 0, output[-4000:]
 
 
-def launch_alone(*arguments: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
+def launch_alone(
+    *arguments: object, processes: int = 2, strategy: tuple[str, ...] = DDP
+) -> subprocess.CompletedProcess[str]:
     """Run a command as a user does on a machine with several devices."""
-    extra = ["--trainer.strategy", "ddp", "--trainer.devices", str(processes)]
+    extra = [*strategy, "--trainer.devices", str(processes)]
     return subprocess.run(
         [sys.executable, "-m", "qa_lightning", *map(str, arguments), *extra],
         env={**os.environ, "PYTHONPATH": PATH},

@@ -88,7 +88,7 @@ ALLOWED: dict[str, set[str]] = {
     "ranges": set(),
     "objectives": set(),
     "reports": {"alignment", "answers", "scores", "languages"},
-    "resuming": set(),
+    "resuming": {"saved"},
     "saved": {"bounds", "folders"},
     # The command line, called from Python: one way to train, and one run folder.
     "running": {"alignment", "answerer", "answers", "cli", "datamodule", "examples", "resuming"},

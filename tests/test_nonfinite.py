@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from launching import launch_several
 from qa_lightning.errors import InputError
-from qa_lightning.model.finite import GIVE_UP_AFTER, MOST_OVERFLOWS, StepGuard, nonfinite_weights
+from qa_lightning.model.finite import GIVE_UP_AFTER, MOST_OVERFLOWS, StepGuard
+from qa_lightning.model.weights import nonfinite_weights
 from running import fail, read_checkpoint, read_json, read_yaml, rows_of, run, write_yaml
 from spoiling import WAYS, Steps
 
@@ -138,20 +139,79 @@ def test_skipping_ends_after_ten_in_a_row_and_counts_on_in_a_resumed_run(
     assert guard.state_dict() == {"skipped": 5, "in_a_row": 2}
 
 
+# Where what a step has ruined would be saved before the next step shows it.
+RUINED: dict[str, Settings] = {
+    "a validation": {"trainer": {"val_check_interval": 1}},
+    "a number of steps": {"checkpoint": {"every_n_train_steps": 1}},
+    "the minutes": {"checkpoint": {"every_n_minutes": 1e-9}},
+    "the end of training": {"trainer": {"max_steps": 3, "limit_val_batches": 0}},
+    "the end of an epoch": {"trainer": {"limit_train_batches": 1, "limit_val_batches": 0}},
+    "a validation amid accumulation": {
+        "trainer": {"accumulate_grad_batches": 2, "val_check_interval": 3}
+    },
+}
+
+
 @pytest.mark.front_door
-@pytest.mark.parametrize("rate", [1e30, 1e38])
-@pytest.mark.parametrize("policy", ["raise", "skip"])
-def test_a_rate_that_ruins_the_weights_ends_in_an_error_and_no_checkpoint(
-    policy: str, rate: float, small_settings: Settings, tmp_path: Path, capsys: Any
+@pytest.mark.parametrize(("place", "rate"), list(zip(RUINED, [1e30, 1e38, 1e34] * 2, strict=True)))
+def test_a_rate_that_ruins_the_weights_spoils_no_checkpoint(
+    place: str, rate: float, small_settings: Settings, tmp_path: Path, capsys: Any
 ) -> None:
-    small_settings["model"] |= {"learning_rate": rate, "nonfinite": policy}
-    small_settings["trainer"]["val_check_interval"] = 1
-    message = fail(capsys, "fit", "--config", write_yaml(tmp_path / "c.yaml", small_settings))
-    assert "finite" in message
+    """They are finite after the step: what is computed from them is not."""
+    for group, values in RUINED[place].items():
+        small_settings.setdefault(group, {}).update(values)
+    small_settings["trainer"] |= {"max_epochs": 9}
+    small_settings["model"]["nonfinite"] = ["raise", "skip"][rate == 1e30]
+    config = write_yaml(tmp_path / "c.yaml", small_settings)
+    first = ("--trainer.max_steps", 2, "--checkpoint.every_n_train_steps", 1)
+    run("fit", "--config", config, *first)
+    folder = tmp_path / "run" / "checkpoints"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.ckpt")}
+    assert {"last.ckpt", "previous.ckpt"} <= set(before)
+    message = fail(
+        capsys, "fit", "--config", config, "--ckpt_path", "last", "--model.learning_rate", rate
+    )
+    assert "finite" in message or "infinity" in message
     assert "learning_rate" in message
-    for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
-        weights = read_checkpoint(path)["state_dict"].values()
-        assert all(tensor.isfinite().all() for tensor in weights)
+    assert ("nonfinite skip" in message) <= (rate != 1e30)
+    assert "`--ckpt_path last` goes on" in message
+    assert {path.name: path.read_bytes() for path in folder.glob("*.ckpt")} == before
+
+
+@pytest.mark.front_door
+def test_nothing_is_said_of_a_checkpoint_that_is_not_there(
+    small_settings: Settings, tmp_path: Path, capsys: Any
+) -> None:
+    small_settings["model"]["learning_rate"] = 1e30
+    message = fail(capsys, "fit", "--config", write_yaml(tmp_path / "c.yaml", small_settings))
+    assert "learning_rate" in message
+    assert "ckpt_path" not in message
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+@pytest.mark.front_door
+def test_what_reads_ruined_weights_says_so(
+    small_settings: Settings, tmp_path: Path, capsys: Any
+) -> None:
+    small_settings["data"] |= {"test_split": "test", "predict_split": "test"}
+    config = write_yaml(tmp_path / "c.yaml", small_settings)
+    run("fit", "--config", config)
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    saved = torch.load(path, weights_only=True)
+    for tensor in saved["state_dict"].values():
+        tensor.mul_(1e30).clamp_(-1e30, 1e30)
+    torch.save(saved, path)
+    assert all(tensor.isfinite().all() for tensor in saved["state_dict"].values())
+    for command in ("validate", "test", "predict"):
+        message = fail(capsys, command, "--config", config, "--ckpt_path", path)
+        assert "diverged" in message, command
+    assert not (tmp_path / "run" / "answers" / "predict" / "predictions.jsonl").exists()
+    for command in ("export", "--output", tmp_path / "exported"), (
+        "answer", "--question", "Em que cidade?", "--context", "Nasceu em Lisboa.",
+    ):  # fmt: skip
+        message = fail(capsys, command[0], "--checkpoint", path, *command[1:])
+        assert "diverged" in message, command
+    assert not (tmp_path / "exported").exists()
 
 
 @pytest.mark.front_door

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launching import launch_alone
+from launching import DDP, launch_alone
 from running import rows_of, write_rows, write_yaml
 
 pytestmark = [pytest.mark.two_process]
@@ -16,6 +16,7 @@ Settings = dict[str, dict[str, Any]]
 
 
 MOST_SECONDS = 60
+SHARDED = Path(__file__).resolve().parents[2] / "configs" / "overlays" / "fsdp.yaml"
 
 
 def failing(settings: Settings, folder: Path, callback: str, **arguments: Any) -> Path:
@@ -84,6 +85,22 @@ def test_a_mistake_that_the_first_rank_meets_alone_is_told_once(
     message = the_message(result)
     assert "rank 0 of 2: " in message
     assert "q2" in message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", [DDP, ("--config", str(SHARDED))], ids=["ddp", "fsdp"])
+def test_weights_that_a_rate_has_ruined_are_saved_by_none(
+    strategy: tuple[str, ...], small_settings: Settings, tmp_path: Path
+) -> None:
+    """They are finite, and what is computed from them is not: all processes find that together."""
+    small_settings["data"]["batch_size"] = 2
+    small_settings["model"]["learning_rate"] = 1e30
+    small_settings["checkpoint"] = {"every_n_train_steps": 1}
+    config = write_yaml(tmp_path / "small.yaml", small_settings)
+    result = launch_alone("fit", "--config", config, strategy=strategy)
+    assert result.returncode == 2, result.stderr[-3000:]
+    assert "still read what step 1 learnt from" in the_message(result)
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
 
 
 @pytest.mark.slow

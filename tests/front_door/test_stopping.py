@@ -4,11 +4,15 @@ import os
 import shlex
 import signal
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from launching import environments
 from qa_lightning.callbacks import LastCheckpoint
 from qa_lightning.resuming import Interrupted, SignalWatch
 from running import RECORDER, read_checkpoint, recorded, run, write_yaml
@@ -159,6 +163,99 @@ def test_a_second_interrupt_stops_at_once() -> None:
             os._exit(9)
 
     assert os.WTERMSIG(in_a_child(twice)) == signal.SIGINT
+
+
+def waits_for_nobody(*, deferring: bool = False, patience: float | None = 0.2) -> None:
+    """Wait in torch's own code for a process that does not come, as a rendezvous does."""
+    from torch.distributed import TCPStore
+
+    with SignalWatch(patience=patience) as watch:
+        watch.defer(deferring)
+        sys.stderr.write("waiting")
+        sys.stderr.flush()
+        TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=True)
+        os._exit(9)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "patience"),
+    [([signal.SIGTERM], 0.2), ([signal.SIGUSR1], 0.2), ([signal.SIGINT] * 2, 60.0)],
+)
+@pytest.mark.parametrize("deferring", [False, True])
+def test_a_signal_ends_a_process_that_waits_in_no_python(
+    numbers: list[signal.Signals], patience: float, deferring: bool
+) -> None:
+    heard, told = os.pipe()
+    child = os.fork()
+    if not child:
+        sys.stderr = os.fdopen(told, "w")
+        waits_for_nobody(deferring=deferring, patience=patience)
+    os.close(told)
+    with os.fdopen(heard) as stream:
+        assert stream.read(7) == "waiting"
+        for number in numbers:
+            time.sleep(0.3)
+            os.kill(child, number)
+        status = os.waitpid(child, 0)[1]
+        said = stream.read()
+    assert os.waitstatus_to_exitcode(status) == 128 + numbers[0]
+    assert said.startswith(f"stopped by {numbers[0].name}: it was waiting for other processes")
+    assert said.count("\n") == 1
+
+
+def test_what_the_main_thread_takes_in_time_does_not_end_the_process() -> None:
+    def busy() -> None:
+        with SignalWatch(patience=0.05) as watch:
+            watch.defer(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            deadline = time.monotonic() + 0.5
+            while time.monotonic() < deadline:
+                pass
+            assert watch.received == signal.SIGTERM
+            os._exit(3)
+
+    assert os.waitstatus_to_exitcode(in_a_child(busy)) == 3
+
+
+def test_what_forked_processes_are_sent_is_not_heard_by_their_parent() -> None:
+    def parent() -> None:
+        with SignalWatch(patience=0.05) as watch:
+            watch.defer(True)
+            assert in_a_child(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
+            time.sleep(0.3)
+            os._exit(4 + watch.received)
+
+    before = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(before)
+    assert os.waitstatus_to_exitcode(in_a_child(parent)) == 4
+    with SignalWatch():
+        pass
+    assert signal.set_wakeup_fd(before) == before
+
+
+@pytest.mark.slow
+def test_a_run_whose_other_machine_does_not_come_heeds_a_signal(small: Path) -> None:
+    arguments = ["fit", "--config", str(small), "--trainer.strategy", "ddp"]
+    arguments += ["--trainer.devices", "1", "--trainer.num_nodes", "2"]
+    environment = {**environments(1)[0], "WORLD_SIZE": ""}
+    del environment["WORLD_SIZE"], environment["LOCAL_RANK"]
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "qa_lightning", *arguments],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stderr is not None
+    said = []
+    for line in waiting.stderr:
+        said.append(line)
+        if "MEMBER: 1/2" in line:
+            break
+    time.sleep(2)
+    waiting.send_signal(signal.SIGTERM)
+    rest = waiting.communicate(timeout=30)[1]
+    assert waiting.returncode == 143, (said, rest)
+    assert "stopped by SIGTERM: it was waiting for other processes" in rest
 
 
 def test_a_signal_raises_unless_it_is_deferred_and_forked_processes_ignore_it() -> None:

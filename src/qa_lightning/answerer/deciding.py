@@ -15,10 +15,16 @@ from qa_lightning.answerer.cutting import Document
 from qa_lightning.answerer.loading import DecisionSettings
 from qa_lightning.answers import QuestionAnswers, select_answers
 from qa_lightning.candidates import WindowCandidates
+from qa_lightning.errors import InputError
 
 ROWS_AT_ONCE = 1_024
 CHARS_AT_ONCE = 2_000_000  # of the contexts of rows whose windows are in memory together
 _CHARS_DECIDED = 4_000_000  # the decision copies the contexts, four bytes a character
+
+DIVERGED = (
+    "Expected numbers from the network; it gives NaN, as after a training that diverged: every "
+    "answer would be an accident. Take an earlier checkpoint, or train with a lower rate."
+)
 
 ContextT = TypeVar("ContextT", str, "str | Document")
 
@@ -82,7 +88,12 @@ def decide(
         contexts: each row's document.
         decision: how answers are chosen.
         n_best: answers to keep.
+
+    Raises:
+        InputError: the network gave no finite number for any window.
     """
+    if len(row_w) and not np.isfinite(candidates.log_normalizer_w).any():
+        raise InputError(DIVERGED)
     for start, end in pairwise(_group_bounds([len(context) for context in contexts])):
         ours_w = (row_w >= start) & (row_w < end)
         theirs: list[Any] = [array[ours_w] for array in candidates]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qa_lightning.answerer.cutting import WindowRows
+from qa_lightning.answerer.deciding import DIVERGED
 from qa_lightning.answerer.loading import Reader
 from qa_lightning.backbones import model_inputs, span_logits
 from qa_lightning.batches import WindowCollator, WindowDataset, word_masks
@@ -64,11 +65,7 @@ class WindowRunner:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
         logits = span_logits(self._network, batch)
         if any(tensor[batch["attention_mask"] > 0].isnan().any() for tensor in logits):
-            raise InputError(
-                "Expected numbers from the network; it gives NaN, as after a training that "
-                "diverged: every answer would be an accident. Take an earlier checkpoint, or train "
-                "with a lower rate."
-            )
+            raise InputError(DIVERGED)
         candidates = window_candidates(
             *logits,
             context_mask_bl=batch["context_mask"],

@@ -133,19 +133,27 @@ def assess(
     return Assessment(answers, scores, partial, settings, details)
 
 
-def check_losses(gathered: GatheredWindows) -> None:
-    """Refuse to score a network that gives no finite loss at all.
+def check_readable(gathered: GatheredWindows) -> None:
+    """Refuse to score a network that gives no finite numbers at all.
 
     Raises:
-        InputError: there are labelled windows, and the loss of each is infinite or NaN.
+        InputError: the logits of each window, or the loss of each that is labelled, are infinite or
+            NaN.
     """
     loss_w = gathered.loss_b[gathered.loss_b != NO_LOSS]
     if len(loss_w) and not loss_w.isfinite().any():
-        raise InputError(
-            f"Expected finite losses in evaluation; those of all {len(loss_w)} windows are "
-            "infinite or NaN. The network has diverged: go on from an earlier checkpoint, with a "
-            "lower `model.learning_rate` or with `trainer.gradient_clip_val`."
-        )
+        raise InputError(_diverged("losses", len(loss_w)))
+    logits_w = gathered.candidates.log_normalizer_b
+    if len(logits_w) and not logits_w.isfinite().any():
+        raise InputError(_diverged("logits", len(logits_w)))
+
+
+def _diverged(what: str, windows: int) -> str:
+    return (
+        f"Expected finite {what} in evaluation; those of all {windows} windows are infinite or "
+        "NaN. The network has diverged: go on from an earlier checkpoint, with a lower "
+        "`model.learning_rate` or with `trainer.gradient_clip_val`."
+    )
 
 
 def mean_loss(gathered: GatheredWindows, example_index_f: Ints) -> dict[str, float]:

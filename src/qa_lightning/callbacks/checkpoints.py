@@ -31,7 +31,22 @@ RULES: dict[str, Rule] = {
 }
 
 
-class BestCheckpoint(ModelCheckpoint):
+class RunCheckpoint(ModelCheckpoint):
+    """Keep checkpoints in the run's folder, and look at them after every validation."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Put the folder into the run's folder, whatever the logger."""
+        if self.dirpath is None:
+            self.dirpath = str(Path(trainer.default_root_dir) / FOLDER)
+        super().setup(trainer, pl_module, stage)
+
+    def _should_save_on_train_epoch_end(self, trainer: Trainer) -> bool:
+        # Lightning takes a validation after each batch, 1, for one an epoch, 1.0.
+        each_batch = type(trainer.val_check_interval) is int
+        return not each_batch and super()._should_save_on_train_epoch_end(trainer)
+
+
+class BestCheckpoint(RunCheckpoint):
     """Keep the best checkpoint by a validation score in ``checkpoints/best.ckpt``.
 
     A save is passed over while the score is absent, as after a partial pass (Lightning raises).
@@ -72,11 +87,6 @@ class BestCheckpoint(ModelCheckpoint):
         self.last_every_n_train_steps = every_n_train_steps
         self.last_every_n_minutes = every_n_minutes
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Put the folder into the run's folder, whatever the logger."""
-        _into_run_folder(self, trainer)
-        super().setup(trainer, pl_module, stage)
-
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a score that a whole validation does not log: there would never be a best."""
         logged = trainer.callback_metrics
@@ -110,7 +120,7 @@ class BestCheckpoint(ModelCheckpoint):
             super().load_state_dict({**state_dict, **here, "dirpath": self.dirpath})
 
 
-class LastCheckpoint(ModelCheckpoint):
+class LastCheckpoint(RunCheckpoint):
     """Keep the newest state in ``checkpoints/last.ckpt``.
 
     It is written after each epoch, each validation within an epoch, the end of training, every
@@ -148,11 +158,6 @@ class LastCheckpoint(ModelCheckpoint):
             last_every_n_train_steps=best.last_every_n_train_steps,
             last_every_n_minutes=best.last_every_n_minutes,
         )
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Put the folder into the run's folder, whatever the logger."""
-        _into_run_folder(self, trainer)
-        super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over nothing: the last checkpoint is in one place whatever was before."""
@@ -213,11 +218,6 @@ class LastCheckpoint(ModelCheckpoint):
         super()._save_checkpoint(trainer, filepath)
         self.saved_path = filepath
         self._saved_at = time.monotonic()
-
-
-def _into_run_folder(callback: ModelCheckpoint, trainer: Trainer) -> None:
-    if callback.dirpath is None:
-        callback.dirpath = str(Path(trainer.default_root_dir) / FOLDER)
 
 
 def checkpoint_size(module: LightningModule) -> int:

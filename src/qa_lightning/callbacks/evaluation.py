@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.batches import word_masks
-from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_losses
+from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_readable
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
 from qa_lightning.callbacks.run_checks import data_language, run_problems
 from qa_lightning.callbacks.scored import SplitData
@@ -192,7 +192,7 @@ class AnswerEvaluation(Callback):
     def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         split: SplitData = trainer.datamodule.split(stage)  # type: ignore[attr-defined]
         gathered = self._store.gathered()
-        check_losses(gathered)
+        check_readable(gathered)
         result = assess(
             gathered,
             split,

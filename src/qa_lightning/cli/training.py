@@ -3,10 +3,11 @@
 import atexit
 import logging
 import os
-import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from qa_lightning.bars import is_quiet
 from qa_lightning.callbacks import (
@@ -46,7 +48,7 @@ from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_ow
 from qa_lightning.datamodule import IN_MEMORY, QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.model import QAModule
-from qa_lightning.resuming import Interrupted, SignalWatch
+from qa_lightning.resuming import Interrupted, SignalWatch, how_to_go_on
 from qa_lightning.saved import read_run, reason
 from qa_lightning.trackers import close_loggers, steady_loggers
 
@@ -150,6 +152,7 @@ class QALightningCLI(LightningCLI):
         except (TypeError, ValueError) as error:  # Lightning's own for values out of range
             raise InputError(f"Expected `trainer:` to hold what can work; got: {error}") from error
         self.ranks.attach(trainer)
+        self.watch.before_end = partial(_pass_on, trainer)
         trainer.loggers = steady_loggers(
             trainer.loggers,
             folder=Path(trainer.default_root_dir),
@@ -242,26 +245,6 @@ def run(
             raise
 
 
-def how_to_go_on(stop: Interrupted, arguments: Sequence[str]) -> str:
-    """Return what was stopped by a signal, what there is of it, and the command that goes on.
-
-    >>> how_to_go_on(Interrupted(15, checkpoint="run/last.ckpt", step=7), ["fit", "--config", "c"])
-    'stopped by SIGTERM after step 7; saved as run/last.ckpt. Go on with: lightning fit --config c \
---ckpt_path last'
-    """
-    words = list(arguments)
-    if stop.checkpoint is None:
-        return f"stopped by {stop.name}. Run it again with: lightning {shlex.join(words)}"
-    for place in reversed([n for n, word in enumerate(words) if word == "--ckpt_path"]):
-        del words[place : place + 2]
-    words = [word for word in words if not word.startswith("--ckpt_path=")]
-    command = shlex.join([*words, "--ckpt_path", "last"])
-    return (
-        f"stopped by {stop.name} after step {stop.step:,}; saved as {stop.checkpoint}. "
-        f"Go on with: lightning {command}"
-    )
-
-
 def parser_settings() -> dict[str, Any]:
     """Return the parsers' settings: errors are raised, keys are not guessed from a beginning."""
     strict = {"exit_on_error": False, "allow_abbrev": False}
@@ -282,6 +265,12 @@ def _quiet() -> None:
         os.environ.setdefault("WANDB_QUIET", "true")  # no charts of characters in a log file
         datasets.disable_progress_bars()
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _pass_on(trainer: Trainer, number: int) -> None:
+    """Send a signal on to the processes of this machine that Lightning started."""
+    if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        trainer.strategy.launcher.kill(cast(signal.Signals, number))
 
 
 def _leave_process_group() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
+from qa_lightning.answerer.answering import QuestionAnswerer
 from qa_lightning.answerer.checkpoints import (
     CheckpointContents,
     checkpoint_file,
@@ -51,7 +52,7 @@ def export_checkpoint(
         The folder.
 
     Raises:
-        InputError: there is no such checkpoint, or the folder is in use.
+        InputError: there is no such checkpoint, its network has diverged, or the folder is in use.
     """
     file = checkpoint_file(source)
     if file is None:
@@ -143,6 +144,8 @@ def _write(
     license_id: str | None,
 ) -> None:
     reader = reader_from_checkpoint(contents)
+    # Weights may be finite, and nothing that is computed from them: it has to answer once.
+    QuestionAnswerer(reader, device="cpu").answer("a", "a")
     write_tokenizer_files(contents.tokenizer_files, folder)
     reader.network.save_pretrained(folder)
     for file in folder.glob("*.safetensors"):

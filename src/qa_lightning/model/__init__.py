@@ -25,7 +25,7 @@ from qa_lightning.backbones import (
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
 from qa_lightning.model.attending import ATTENTIONS, attend, check_attention, machine_problems
-from qa_lightning.model.finite import POLICIES, StepGuard, check_weights
+from qa_lightning.model.finite import POLICIES, StepGuard
 from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
     base_rate,
@@ -36,9 +36,10 @@ from qa_lightning.model.optimizer import (
 )
 from qa_lightning.model.sharding import read_whole, shard, whole
 from qa_lightning.model.storing import store_whole
+from qa_lightning.model.weights import check_reading, check_weights
 from qa_lightning.objectives import Objective, objective_problems
 from qa_lightning.ranges import Rule, flag, one_of, problems, text
-from qa_lightning.resuming import ExactResume
+from qa_lightning.resuming import ExactResume, way_back
 from qa_lightning.saved import local_file, read_saved, reason, weight_problems
 
 LR_SCHEDULES = (
@@ -242,7 +243,7 @@ class QAModule(LightningModule):
     ) -> None:
         """Make a step as Lightning does, and tell it at once if it was not finite."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        self.guard.settle(self, self._window_names)
+        self.guard.settle(self, self._window_names, advice=self._way_back)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Log how many steps were not finite."""
@@ -251,16 +252,39 @@ class QAModule(LightningModule):
 
     def on_validation_start(self) -> None:
         """Refuse to score weights that training has spoilt."""
-        self._check_training()
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._check_training()
 
     def on_train_end(self) -> None:
         """Refuse to end well with weights that training has spoilt."""
         self._check_training()
 
     def _check_training(self) -> None:
-        if self.trainer.state.fn == TrainerFn.FITTING:
-            self.guard.settle(self, self._window_names, all_of_them=True)
-            check_weights(self)
+        """Refuse weights that are not finite, or that the last step has ruined.
+
+        A huge rate may leave weights that are finite, and of which nothing is any more that is
+        computed from them: they have to read once more what that step learnt from.
+        """
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        if fitting:
+            names = self._window_names
+            self.guard.settle(self, names, all_of_them=True, advice=self._way_back)
+        check_weights(self, advice=self._way_back())
+        if not fitting or self.guard.witness is None:
+            return
+        batch = {name: tensor.to(self.device) for name, tensor in self.guard.witness.items()}
+        with self.trainer.precision_plugin.forward_context():
+            reads = check_reading(self, lambda: self(batch), batch["attention_mask"])
+        if not reads:
+            raise InputError(
+                f"Expected weights that still read what step {self.trainer.global_step} learnt "
+                "from; they give NaN or infinity there, and no checkpoint is written of them. "
+                "Training diverged: lower `model.learning_rate`, or set `trainer.gradient_clip_val`"
+                f" or a `model.warmup_ratio`.{self._way_back()}"
+            )
+
+    def _way_back(self) -> str:
+        return way_back(self.trainer)
 
     def _window_names(self, windows: Sequence[int]) -> list[str]:
         """Return the ids of windows' examples; of another datamodule, the windows' numbers."""
@@ -364,11 +388,12 @@ class QAModule(LightningModule):
         """Put the network's config in place of the Hub id: the checkpoint needs no network.
 
         Raises:
-            InputError: the weights are not finite; nothing is written over a good checkpoint.
+            InputError: training has spoilt the weights; nothing is written over a good
+                checkpoint.
         """
         if self.network is None:
             return
-        check_weights(self)
+        self._check_training()
         checkpoint["base_model"] = self._base_model
         checkpoint["nonfinite_steps"] = self.guard.state_dict()
         hyper_parameters = dict(checkpoint.get("hyper_parameters", {}))

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, distributed, nn
 
 from qa_lightning.errors import InputError
-from qa_lightning.model.sharding import local, on_all_processes
+from qa_lightning.model.sharding import local
+from qa_lightning.model.weights import (
+    is_distributed,
+    nonfinite_weights,
+    on_any_process,
+    spoilt_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +30,7 @@ MOST_OVERFLOWS = 100
 
 _NAMED = 20
 _FINE, _OVERFLOW, _FAULT = range(3)
+Batch = Mapping[str, Tensor]
 Names = Callable[[Sequence[int]], list[str]]
 """From the ``feature_index`` of windows to what the user calls them."""
 
@@ -51,12 +58,14 @@ class Verdict:
         arrived: when ``grade`` may be read without waiting for the device; None: at once.
         step: number of the optimizer step, from 1.
         batches: what the step was made of.
+        newest: the last of them, whole.
     """
 
     grade: Tensor
     arrived: Any
     step: int
     batches: tuple[BatchLoss, ...]
+    newest: Batch | None
 
 
 class StepGuard:
@@ -72,20 +81,27 @@ class StepGuard:
 
     Args:
         policy: one of ``POLICIES``.
+
+    Attributes:
+        witness: a batch of the last step that was applied. Its loss was finite before that step:
+            what the weights read in it now shows whether the step has ruined them.
     """
 
     def __init__(self, policy: str) -> None:
         self.policy = policy
+        self.witness: Batch | None = None
         self.skipped = 0
         self.in_a_row = 0
         self._overflows = 0
         self._batches: list[BatchLoss] = []
+        self._newest: Batch | None = None
         self._pending: deque[Verdict] = deque()
 
-    def watch(self, loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def watch(self, loss: Tensor, batch: Batch) -> Tensor:
         """Return a batch's loss; one that is not finite has a gradient of NaN throughout."""
         seen = loss.detach()
         self._batches.append(BatchLoss(seen, batch.get("feature_index")))
+        self._newest = batch
         return loss * torch.where(seen.isfinite(), 1.0, math.nan)
 
     def judge(
@@ -102,15 +118,23 @@ class StepGuard:
         overflow = ~norm.isfinite()
         if scaled:
             bad = torch.stack([~each.loss.isfinite() for each in self._batches]).any()
-            grade = torch.maximum(_on_any_process(bad) * _FAULT, overflow * _OVERFLOW)
+            grade = torch.maximum(on_any_process(bad) * _FAULT, overflow * _OVERFLOW)
         else:
             _hold_back(optimizer, overflow)
             grade = overflow * _FAULT
         host, arrived = _on_its_way(grade)
-        self._pending.append(Verdict(host, arrived, step, tuple(self._batches)))
+        made_of = tuple(self._batches)
+        self._pending.append(Verdict(host, arrived, step, made_of, self._newest))
         self._batches.clear()
 
-    def settle(self, module: nn.Module, names: Names, *, all_of_them: bool = False) -> None:
+    def settle(
+        self,
+        module: nn.Module,
+        names: Names,
+        *,
+        all_of_them: bool = False,
+        advice: Callable[[], str] = str,
+    ) -> None:
         """Read the verdicts that have arrived; count, tell, or end the run.
 
         All processes read the same ones at the same time.
@@ -119,6 +143,7 @@ class StepGuard:
             module: what is trained.
             names: of windows.
             all_of_them: wait for those of the newest step too.
+            advice: returns from where to go on.
 
         Raises:
             InputError: a step was held back, and ``policy`` does not (or no longer) skip it.
@@ -132,9 +157,10 @@ class StepGuard:
                 verdict.arrived.synchronize()
             grade = int(verdict.grade)
             if grade == _FAULT:
-                self._held_back(verdict, module, names)
+                self._held_back(verdict, module, names, advice)
             else:
                 self.in_a_row = 0
+                self.witness = verdict.newest if grade == _FINE else self.witness
                 self._overflows = self._overflows + 1 if grade == _OVERFLOW else 0
                 self._check_overflows(verdict)
 
@@ -147,19 +173,24 @@ class StepGuard:
                 "32-true."
             )
 
-    def _held_back(self, verdict: Verdict, module: nn.Module, names: Names) -> None:
+    def _held_back(
+        self, verdict: Verdict, module: nn.Module, names: Names, advice: Callable[[], str]
+    ) -> None:
         self.skipped += 1
         self.in_a_row += 1
         found = f"step {verdict.step} was not applied: {_told(verdict.batches, names)}"
         spoilt = nonfinite_weights(module)
         if spoilt:
-            raise InputError(f"{_spoilt_text(spoilt)} That showed when {found}.")
+            raise InputError(f"{spoilt_text(spoilt)} That showed when {found}.{advice()}")
         if self.policy == "raise":
-            raise InputError(f"Expected a finite loss and gradient; {found}. {_remedy(module)}")
+            raise InputError(
+                f"Expected a finite loss and gradient; {found}. {_remedy(module)}, or leave such "
+                f"steps out by `--model.nonfinite skip`.{advice()}"
+            )
         if self.in_a_row >= GIVE_UP_AFTER:
             raise InputError(
                 f"Expected a finite loss and gradient; {self.in_a_row} steps in a row had none. "
-                f"The last: {found}. {_remedy(module)}"
+                f"The last: {found}. {_remedy(module)}.{advice()}"
             )
         if _rank() == 0:
             log.warning(
@@ -184,38 +215,7 @@ def _remedy(module: nn.Module) -> str:
     )
     return (
         f"The weights are as they were before it, the largest {largest:.3g}. Lower "
-        "`model.learning_rate`, set `trainer.gradient_clip_val` or a `model.warmup_ratio`, or "
-        "leave such steps out by `--model.nonfinite skip`; `--ckpt_path last` goes on from the "
-        "last checkpoint."
-    )
-
-
-def check_weights(module: nn.Module) -> None:
-    """Refuse weights that are not finite.
-
-    Raises:
-        InputError: some are not.
-    """
-    spoilt = nonfinite_weights(module)
-    if spoilt:
-        raise InputError(_spoilt_text(spoilt))
-
-
-def nonfinite_weights(module: nn.Module) -> list[str]:
-    """Return the names of a module's parameters that hold infinity or NaN, on any process."""
-    named = dict(module.named_parameters())
-    here = torch.stack([local(weights.detach()).isfinite().all() for weights in named.values()])
-    finite = on_all_processes(here, *named.values())
-    return [name for name, good in zip(named, finite.tolist(), strict=True) if not good]
-
-
-def _spoilt_text(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return (
-        f"Expected finite weights; {names[0]}{more} hold infinity or NaN, and no checkpoint is "
-        "written of them. Training diverged (or the checkpoint it began with was spoilt): go on "
-        "from an earlier checkpoint (`--ckpt_path best` or `last`) with a lower "
-        "`model.learning_rate` or with `trainer.gradient_clip_val`."
+        "`model.learning_rate`, set `trainer.gradient_clip_val` or a `model.warmup_ratio`"
     )
 
 
@@ -239,19 +239,11 @@ def _on_its_way(grade: Tensor) -> tuple[Tensor, Any]:
     return host, arrived
 
 
-def _on_any_process(flag: Tensor) -> Tensor:
-    if not _is_distributed():
-        return flag
-    count = flag.int()
-    distributed.all_reduce(count, distributed.ReduceOp.MAX)
-    return count.bool()
-
-
 def _told(batches: Sequence[BatchLoss], names: Names) -> str:
     """Return which examples a step that was held back was made of; the same on all processes."""
     found = [_Found(each.loss.item(), _names(each.feature_index_b, names)) for each in batches]
     ranks: list[list[_Found]] = [found]
-    if _is_distributed():
+    if is_distributed():
         ranks = [[] for _ in range(distributed.get_world_size())]
         distributed.all_gather_object(ranks, found)
     parts = list(_parts(ranks))
@@ -285,9 +277,5 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in distinct[:_NAMED]) + more
 
 
-def _is_distributed() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
-
-
 def _rank() -> int:
-    return distributed.get_rank() if _is_distributed() else 0
+    return distributed.get_rank() if is_distributed() else 0

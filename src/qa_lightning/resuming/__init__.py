@@ -1,10 +1,12 @@
 """What a run needs to stop when it is told to, and to go on as if it never had.
 
-``signals`` (what ends a run), ``loading`` (a place in the data), ``random_states`` (dropout's next
-draw), ``places`` (a place in the training: which batch of which epoch, validated or not),
-``settings`` (what may not change meanwhile), ``callback`` (brings them together).
+``signals`` (what ends a run), ``hearing`` (also while it waits in no Python), ``loading`` (a place
+in the data), ``random_states`` (dropout's next draw), ``places`` (a place in the training: which
+batch of which epoch, validated or not), ``settings`` (what may not change meanwhile), ``callback``
+(brings them together), ``advice`` (what to say of it).
 """
 
+from qa_lightning.resuming.advice import how_to_go_on, way_back
 from qa_lightning.resuming.callback import ExactResume
 from qa_lightning.resuming.loading import ResumableLoader, leave_signals_to_parent
 from qa_lightning.resuming.random_states import seeded_generator
@@ -17,7 +19,9 @@ __all__ = [
     "Interrupted",
     "ResumableLoader",
     "SignalWatch",
+    "how_to_go_on",
     "leave_signals_to_parent",
     "resume_problems",
     "seeded_generator",
+    "way_back",
 ]
