@@ -197,7 +197,7 @@ def test_mistakes_are_told(answerer: QuestionAnswerer, tmp_path: Path) -> None:
     for source, message in (
         (tmp_path / "absent.ckpt", "no such file"),
         (broken, "that file is none"),
-        (tmp_path / "nowhere", "found nothing there"),
+        (tmp_path / "nowhere", "there is no such folder"),
         (tmp_path / "empty", "neither `checkpoints/best.ckpt` .* nor `config.json`"),
         ("runs/of-somebody-else", "is no folder here, and as a Hub id it could not be loaded"),
     ):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qa_lightning.errors import InputError
-from qa_lightning.examples import CANONICAL_FEATURES, load_examples, source_fingerprint
+from qa_lightning.examples import CANONICAL_FEATURES, load_examples, source_fingerprint, sources
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 NEWER = "f" * 40
@@ -215,6 +215,7 @@ def test_a_loading_script_on_the_hub(
     (tmp_path / repo_id).mkdir(parents=True)
     (tmp_path / repo_id / f"{name}.py").write_text("")
     monkeypatch.setattr(Path, "exists", lambda path: False)
+    monkeypatch.setattr(sources, "absent_folder", lambda name, repo_type: None)
     message = message_of(repo_id, split="train", cache_dir=tmp_path)
     assert f"{repo_id} is still a loading script" in message
     assert hint in message

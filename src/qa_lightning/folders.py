@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import HFValidationError
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
 
 from qa_lightning.errors import InputError
@@ -89,17 +91,34 @@ def stream_problems(path: Path) -> Iterator[str]:
             yield f"{path} is no file, but {kind}. Name a file."
 
 
-def is_absent_folder(name: str) -> bool:
-    """Return whether a folder or Hub id can only be a folder, and is not there.
+def absent_folder(name: str, *, repo_type: str = "model") -> str | None:
+    """Return a sentence if a folder or Hub id means a folder, and that is not there; else None.
 
-    >>> is_absent_folder("./no/such/folder"), is_absent_folder("allenai/longformer-base-4096")
-    (True, False)
+    Such a name is no Hub id, or its first part is a folder here (``runs/nope``): the Hub would be
+    asked for it, with all its retries. What was fetched from there before is no such name.
+
+    Args:
+        name: of a folder, or of a repository on the Hub.
+        repo_type: ``model`` or ``dataset``.
+
+    >>> absent_folder("./no/such/folder")
+    'there is no such folder.'
+    >>> absent_folder("allenai/longformer-base-4096")
     """
+    if Path(name).expanduser().exists():
+        return None
     try:
         validate_repo_id(name)
     except HFValidationError:
-        return not Path(name).exists()
-    return False
+        return "there is no such folder."
+    parent = name.rpartition("/")[0]
+    cached = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=repo_type)
+    if not parent or not Path(parent).is_dir() or cached.is_dir():
+        return None
+    return (
+        f"there is no such folder in {Path(parent).absolute()}. If a repository of the Hub is "
+        f"meant, work in a folder that has no folder {parent}."
+    )
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from qa_lightning.batches import GlobalAttention
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES
 from qa_lightning.errors import InputError
 from qa_lightning.features import WindowSettings
+from qa_lightning.folders import absent_folder
 from qa_lightning.ranges import Rule, check, flag, number, one_of, whole
 from qa_lightning.saved import reason, weight_problems
 
@@ -158,11 +159,10 @@ def load_reader(
     if file is not None:
         return reader_from_checkpoint(read_checkpoint(file), dtype=dtype)
     name = str(source)
-    if name.startswith(("/", ".", "~")):  # no Hub id does
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise InputError(f"Expected a checkpoint or a folder at {folder}; found nothing there.")
-        name = str(folder)
+    if absent := absent_folder(name):  # the Hub is not asked for it
+        raise InputError(f"Expected a checkpoint or a folder at {name}; {absent}")
+    if name.startswith("~"):
+        name = str(Path(name).expanduser())
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise InputError(
             f"Expected a checkpoint or a model in {name}; it holds neither `checkpoints/best.ckpt` "

@@ -18,7 +18,7 @@ from transformers import __version__ as transformers_version
 
 from qa_lightning.backbones.families import OWN_HEADS, check_code, check_family
 from qa_lightning.errors import InputError
-from qa_lightning.folders import is_absent_folder
+from qa_lightning.folders import absent_folder
 from qa_lightning.ranges import Rule, problems, whole
 from qa_lightning.saved import reason
 
@@ -111,6 +111,8 @@ def any_config(name: str, revision: str | None = None) -> PreTrainedConfig:
         OSError: there is none of that name.
         ValueError: transformers does not know its type.
     """
+    if absent := absent_folder(name):  # the Hub is not asked for it
+        raise FileNotFoundError(absent)
     values, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
     check_code(name, values)
     return _settled(AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
@@ -181,8 +183,7 @@ def not_buildable(error: Exception, model_type: str) -> InputError:
 
 def not_loadable(name: str, error: Exception) -> InputError:
     """Return the error for a checkpoint that is not there, or is none."""
-    absent = is_absent_folder(name)
-    found = "there is no such folder." if absent else reason(error)
+    found = absent_folder(name) or reason(error)
     return InputError(
         "Expected `model.model_name_or_path` to be a folder with a checkpoint or a Hub id; "
         f"{name!r} could not be loaded: {found}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from qa_lightning.errors import InputError
+from qa_lightning.folders import absent_folder
 from qa_lightning.saved import TOKENIZER_FILES, reason, write_tokenizer_files
 
 
@@ -17,6 +18,8 @@ def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedToken
         InputError: there is none, or it has no fast version (windows need its offsets).
     """
     try:
+        if absent := absent_folder(name):  # the Hub is not asked for it
+            raise FileNotFoundError(absent)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except Exception as error:  # the tokenizers' own is a bare Exception
         raise InputError(

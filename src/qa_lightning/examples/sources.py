@@ -13,7 +13,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.examples.hub import HubSource
 from qa_lightning.examples.readers import is_data_file, kind_of, read_file
 from qa_lightning.examples.schema import ColumnNames, RawBatch, Row
-from qa_lightning.folders import stream_problems
+from qa_lightning.folders import absent_folder, stream_problems
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -147,7 +147,11 @@ def _names_hub(source: str) -> bool:
         ".tsv",
         ".parquet",
     )
-    return _HUB_ID.fullmatch(source) is not None and not is_file_name
+    return (
+        _HUB_ID.fullmatch(source) is not None
+        and not is_file_name
+        and absent_folder(source, repo_type="dataset") is None
+    )
 
 
 def _as_paths(paths: Paths) -> tuple[Path, ...]:

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from qa_lightning.errors import InputError
-from qa_lightning.folders import folder_problems, is_absent_folder, whole_folder
+from qa_lightning.folders import absent_folder, folder_problems, whole_folder
 from qa_lightning.longify.conversion import HEAD, longformer_of
 from qa_lightning.saved import reason
 
@@ -123,6 +123,8 @@ def _load(name: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedT
 
 
 def _load_config(name: str, revision: str | None) -> PreTrainedConfig:
+    if absent := absent_folder(name):  # the Hub is not asked for it
+        raise _unreadable(name, FileNotFoundError(absent))
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             name, revision=revision, trust_remote_code=False
@@ -150,12 +152,9 @@ def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
 
 
 def _unreadable(name: str, error: Exception) -> InputError:
-    found = reason(error)
-    if is_absent_folder(name):
-        found = "there is no such folder."
     return InputError(
         "Expected `model` to be the folder or the Hub id of a checkpoint; "
-        f"{name!r} could not be loaded: {found}"
+        f"{name!r} could not be loaded: {absent_folder(name) or reason(error)}"
     )
 
 
