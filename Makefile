@@ -7,17 +7,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix survival lint format reference bench clean
+.PHONY: help setup demo docs release-check test matrix survival lint format reference bench clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 setup: $(STAMP) ## Make .venv with the tested versions
 
 $(STAMP): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null || { echo "Expected $(PYTHON) on the PATH; set PYTHON=... to a Python >= 3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,documents,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,tensorboard]'
 	touch $@
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
@@ -33,7 +33,7 @@ lint: $(STAMP) ## Check style, types and the layering
 test: lint ## Check everything: lint, types, and all tests with coverage
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow and not matrix" --cov --cov-report=term:skip-covered
 
-matrix: $(STAMP) ## Take every family of encoders the whole way, and write its table into docs/backbones.md
+matrix: $(STAMP) ## Take every family of encoders the whole way, and write its table into docs/reference/backbones.md
 	$(BIN)/python tests/matrix_table.py
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} tests/test_matrix.py
 
@@ -50,5 +50,12 @@ reference: $(STAMP) ## Write the commands' keys from the parsers, for help and c
 bench: $(STAMP) ## Measure speed, memory and alignment, and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
 
-clean: ## Remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+docs: $(STAMP) ## Build the documentation in build/site, strictly and without network
+	$(BIN)/python docs/building/figures.py
+	$(BIN)/python docs/building/make.py
+
+release-check: $(STAMP) ## Build, look into what was built, and test it in a clean environment
+	$(BIN)/python .ci/release_check.py
+
+clean: ## Remove .venv, caches and what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

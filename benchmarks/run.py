@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "sliding_layers": (),
     "training_step": (),
     "training_epoch": (),
+    "sizes": (),
     "step_profile": (),
     "preparation": (),
     "postprocessing": (),

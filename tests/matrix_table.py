@@ -1,10 +1,10 @@
-"""Write the table of families into docs/backbones.md: ``python tests/matrix_table.py``."""
+"""Write the table of families into the page of backbones: ``python tests/matrix_table.py``."""
 
 from pathlib import Path
 
 from matrix_support import FAMILIES, Family
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "backbones.md"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reference" / "backbones.md"
 BEGIN, END = "<!-- families -->\n", "<!-- end -->\n"
 HEADS = (
     "`model_type`",
