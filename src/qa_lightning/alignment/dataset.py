@@ -21,7 +21,7 @@ from qa_lightning.alignment.rows import (
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
-ALIGNMENT_VERSION: Final = 7
+ALIGNMENT_VERSION: Final = 8
 DEFAULT_THRESHOLD: Final = 0.85
 POLICIES: Final = ("repair", "drop", "no_answer", "keep", "strict")
 
@@ -45,14 +45,16 @@ class _Trust:
     def span(self, found: AlignedSpan, row: Row, index: int) -> tuple[int, int] | None:
         """Return the trusted ``(start_char, end_char)`` of one answer, or None.
 
-        ``keep``, ``drop`` and ``strict`` use the spans of the data and no other.
+        ``keep``, ``drop`` and ``strict`` use the spans of the data and no other. What stands at its
+        ``answer_start`` is never left out for doubts about the place: there is no better one.
         """
         start = row.starts[index]
         if self.policy == "keep" or (self.policy in _AS_GIVEN and row.stands(index)):
             return start, start + len(row.texts[index])
         if self.policy in _AS_GIVEN or found.start_char is None or found.end_char is None:
             return None
-        if found.confidence < self.threshold:
+        confidence = SURE if found.status == "exact" else found.confidence
+        if confidence < self.threshold:
             return None
         return found.start_char, found.end_char
 
@@ -139,6 +141,7 @@ def _audit(
         drifted=sum(one.drifted for one in flat),
         offset_unit=offsets.unit,
         offsets_are_noise=offsets.are_noise or offsets.zeros_are_noise,
+        places_are_searched=offsets.are_searched,
         inside_letters=sum(one.inside_letter for one in flat),
     )
 
@@ -171,7 +174,7 @@ def align_examples(
             stand at ``answer_start``, there; ``no_answer`` trusts as ``repair`` and keeps the
             others, to be labelled as unanswerable; ``keep`` trusts ``answer_start`` blindly;
             ``strict`` does too, and refuses data with a misaligned answer.
-        threshold: confidence from which a span is trusted.
+        threshold: confidence from which a span is trusted; an exact one is, up to 0.99.
         drop: leave out examples that have answers but no trusted span (for training; ``repair``
             and ``drop`` only). False for evaluation: nothing is removed.
         language: ISO 639-1 code; None to tell it from the contexts, which may be in one of which
@@ -191,7 +194,7 @@ def align_examples(
     if policy == "strict":
         _refuse_misaligned(rows)
     code = language or language_of_rows(rows)
-    offsets = measure_offsets(stated_answers(rows, tell))
+    offsets = measure_offsets(stated_answers(rows, tell), code)
     located = locate_rows(rows, code, offsets, num_proc=num_proc, progress=tell)
     if policy in _AS_GIVEN:
         located = [_as_given(row, found) for row, found in zip(rows, located, strict=True)]

@@ -1,17 +1,16 @@
 """Answers that stand in their context as they are: at which of their places."""
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from qa_lightning.alignment.forms import fold
 from qa_lightning.alignment.graphemes import cuts_grapheme
 from qa_lightning.alignment.lexicon import Lexicon
 from qa_lightning.alignment.occurrences import Occurrence, Wanted, is_whole
 from qa_lightning.alignment.offsets import Offsets
-from qa_lightning.alignment.questions import QuestionEvidence
 from qa_lightning.alignment.records import AlignedSpan
+from qa_lightning.alignment.rivals import Place, best_rival, is_clearly_better, supported
 
 SURE: Final = 0.99
 DRIFTED: Final = 0.97
@@ -20,10 +19,6 @@ _CHANGED: Final = 0.95
 _DOUBTFUL: Final = 0.93
 AMBIGUOUS: Final = 0.5
 INSIDE_WORD: Final = 0.2
-# Evidence for another occurrence is clear from here on: measured on XQuAD, whose places people
-# marked, and on squad_v1_pt, whose places are the first `str.find` hits.
-_CLEAR_LEAD: Final = 0.25
-_CLEAR_SUPPORT: Final = 0.35
 _SLIGHT_LEAD: Final = 0.05
 _LONGEST_INFLECTION: Final = 2
 # A text of so many letters is not found inside other words by chance; where the words of the
@@ -32,18 +27,6 @@ _SHORTEST_INSIDE: Final = 4
 _FARTHEST_DRIFT: Final = 64
 _MUCH_NEARER: Final = 4
 _SHORTEST_INSIDE_KNOWN: Final = 24
-
-
-class _Place(NamedTuple):
-    """Hold one occurrence of an answer with what speaks for it.
-
-    Attributes:
-        where: the occurrence.
-        support: how well the question fits it, 0 to 1.
-    """
-
-    where: Occurrence
-    support: float
 
 
 def found_at(
@@ -94,28 +77,12 @@ def _opens_in_contraction(context: str, start_char: int, end_char: int, lexicon:
 _LONGEST_CONTRACTED: Final = 16
 
 
-def _supported(found: Sequence[Occurrence], wanted: Wanted, question: str) -> list[_Place]:
-    """Return occurrences with their support from the question; none where no words are known."""
-    read = wanted.context
-    if not read.lexicon.has_words:
-        return [_Place(one, 0.0) for one in found]
-    evidence = QuestionEvidence(question, read)
-    word_starts = [word.start_char for word in read.words]
-    firsts = [max(bisect_right(word_starts, one.start_char) - 1, 0) for one in found]
-    ends = [
-        max(bisect_left(word_starts, one.end_char), first + 1)
-        for one, first in zip(found, firsts, strict=True)
-    ]
-    supports = evidence.supports(firsts, ends).tolist()
-    return [_Place(one, support) for one, support in zip(found, supports, strict=True)]
-
-
 def check_exact(wanted: Wanted, question: str, start_char: int, offsets: Offsets) -> AlignedSpan:
     """Return the span of an answer that stands at its ``answer_start``, or at a better place.
 
     It stays there. Another occurrence is taken only where the words of the language are known, the
-    place given is the first hit of a search, and either it is inside a word, or nobody chose the
-    places of this data set; and only where the question's words clearly stand around the other.
+    place given is the first of the text's places, and either it is inside a word, or the questions
+    of the data set prove that a search chose; and only where this question clearly fits the other.
     """
     context, text = wanted.context.text, wanted.answer
     end_char = start_char + len(text)
@@ -134,50 +101,24 @@ def check_exact(wanted: Wanted, question: str, start_char: int, offsets: Offsets
         return stays
     if _opens_in_contraction(context, start_char, end_char, lexicon):
         return stays._replace(inside_word=False)
-    places = _supported(_equal(wanted), wanted, question)
-    here = next(place for place in places if place.where.start_char == start_char)
-    apart = [one for one in places if _is_better_kind(one.where, given)]
-    best = max(apart, key=lambda one: (one.support, -one.where.start_char), default=here)
-    if _is_clearly_better(best, here, wanted, offsets):
-        return found_at(best.where, wanted, _CHANGED, occurrence_changed=True)
-    return _kept(stays, here, best, context) if offsets.are_searched else stays
+    here, rival = best_rival(wanted, question, given)
+    if rival is not None and _is_meant(rival, here, wanted, offsets):
+        return found_at(rival.where, wanted, _CHANGED, occurrence_changed=True)
+    return _kept(stays, here, rival, context) if offsets.are_searched else stays
 
 
-def _equal(wanted: Wanted) -> list[Occurrence]:
-    """Return the occurrences that are the text letter for letter."""
-    context, text = wanted.context.text, wanted.answer
-    starts = []
-    start = context.find(text)
-    while start >= 0:
-        starts.append(start)
-        start = context.find(text, start + 1)
-    ends = [start + len(text) for start in starts]
-    return [
-        Occurrence(start, end, is_whole(context, start, end))
-        for start, end in zip(starts, ends, strict=True)
-    ]
-
-
-def _is_better_kind(one: Occurrence, given: Occurrence) -> bool:
-    """Tell whether an occurrence is whole, and has nothing of the one given."""
-    is_apart = one.end_char <= given.start_char or given.end_char <= one.start_char
-    return one.is_whole and is_apart
-
-
-def _is_clearly_better(best: _Place, here: _Place, wanted: Wanted, offsets: Offsets) -> bool:
+def _is_meant(rival: Place, here: Place, wanted: Wanted, offsets: Offsets) -> bool:
     """Tell whether another place is to be taken; an inflected form is one that may be meant."""
-    if best is here:
-        return False
-    lead = best.support - here.support
     if not offsets.are_searched or here.where.is_whole:
-        return lead >= _CLEAR_LEAD and best.support >= _CLEAR_SUPPORT
-    return not _is_inflected(wanted.context.text, *here.where[:2]) or lead >= 0.0
+        return is_clearly_better(rival, here)
+    is_form = _is_inflected(wanted.context.text, *here.where[:2])
+    return not is_form or rival.support >= here.support
 
 
-def _kept(stays: AlignedSpan, here: _Place, best: _Place, context: str) -> AlignedSpan:
+def _kept(stays: AlignedSpan, here: Place, rival: Place | None, context: str) -> AlignedSpan:
     """Return an exact span that a search may have put at the wrong place."""
     is_sure = here.where.is_whole or _is_inflected(context, *here.where[:2])
-    is_best = best.support - here.support < _SLIGHT_LEAD
+    is_best = rival is None or rival.support - here.support < _SLIGHT_LEAD
     confidence = INSIDE_WORD if not is_sure else _ONE_OF_SEVERAL if is_best else _DOUBTFUL
     return stays._replace(confidence=min(confidence, stays.confidence))
 
@@ -198,7 +139,7 @@ def find_elsewhere(
         whole = [one for one in found if one.is_whole] or _inside(found, wanted, shortest)
         if not whole:
             continue
-        places = _supported(whole, wanted, question) if len(whole) > 1 else []
+        places = supported(whole, wanted, question) if len(whole) > 1 else []
         if not places:
             return found_at(whole[0], wanted, sure)
         if (nearest := _much_nearer(whole, start, offsets)) is not None:

@@ -28,7 +28,7 @@ _SUPPORT_WEIGHT: Final = 0.2
 _CASE_WEIGHT: Final = 0.03
 _NO_RIVAL: Final = 0.25
 _TIE: Final = 0.01
-_BETTER_THAN_INSIDE: Final = 0.5
+_BETTER_THAN_INSIDE: Final = 0.95
 _CLEARLY_MEANT: Final = 0.85
 _EQUAL_WORD: Final = 0.97  # likeness from which words differ in their writing only
 
@@ -109,7 +109,7 @@ def _exact(wanted: Wanted, question: str, start: int, offsets: Offsets) -> Align
     is_apart = other.start_char is not None and not (
         other.start_char < start + len(wanted.answer) and start < (other.end_char or 0)
     )
-    if is_apart and other.confidence > _BETTER_THAN_INSIDE:
+    if is_apart and other.confidence >= _BETTER_THAN_INSIDE:
         return other._replace(status="moved", occurrence_changed=True)
     return found
 

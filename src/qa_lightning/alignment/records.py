@@ -64,6 +64,8 @@ class AlignmentAudit:
         offset_unit: what the offsets of the data count in place of characters, where the answers
             prove it.
         offsets_are_noise: offsets at which the text does not stand say nothing about its place.
+        places_are_searched: exact answers stand where a search found them first: so many questions
+            fit another place of their answer that nobody can have chosen.
         inside_letters: answers that were left although they cut a letter from its accent or vowel
             sign.
     """
@@ -87,6 +89,7 @@ class AlignmentAudit:
     drifted: int = 0
     offset_unit: str | None = None
     offsets_are_noise: bool = False
+    places_are_searched: bool = False
     inside_letters: int = 0
 
     def to_dict(self) -> dict[str, Any]:

@@ -66,5 +66,5 @@ def stated_answers(rows: Sequence[Row], progress: Progress) -> Iterator[Stated]:
     for index in by_context(rows):
         row = rows[index]
         for text, start in zip(row.texts, row.starts, strict=True):
-            yield Stated(row.context, text, start)
+            yield Stated(row.context, row.question, text, start)
         progress("offsets", 1)

@@ -59,7 +59,7 @@ def _answer_rows(audit: AlignmentAudit) -> Iterator[tuple[str, str, str]]:
     for status, number in audit.by_status.items():
         meaning = STATUS_MEANINGS.get(status, "")
         yield f"  {status}: {meaning}", f"{number:,}", _share(number, whole)
-    trusted = f"trusted (confidence {audit.threshold:g} or more)"
+    trusted = f"trusted (exact, or confidence {audit.threshold:g} or more)"
     yield trusted, f"{audit.trusted:,}", _share(audit.trusted, whole)
     yield "  repaired", f"{audit.repaired:,}", _share(audit.repaired, whole)
     yield "    by an offset that was off", f"{audit.drifted:,}", ""
@@ -73,6 +73,8 @@ def _answer_rows(audit: AlignmentAudit) -> Iterator[tuple[str, str, str]]:
     yield "offsets count", audit.offset_unit or "characters", ""
     if audit.offsets_are_noise:
         yield "  where the text is not there they say nothing", "", ""
+    if audit.places_are_searched:
+        yield "  where it is, a search put it: the questions prove that nobody chose", "", ""
     yield "language", audit.language or "not told: no rules but of writing", ""
 
 
