@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs release-check test matrix survival lint format reference bench clean
+.PHONY: help setup demo docs notebooks release-check test matrix survival lint format reference bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -52,7 +52,11 @@ bench: $(STAMP) ## Measure speed, memory and alignment, and write benchmarks/RES
 
 docs: $(STAMP) ## Build the documentation in build/site, strictly and without network
 	$(BIN)/python docs/building/figures.py
-	$(BIN)/python docs/building/make.py
+	test -d build/notebooks || $(BIN)/python notebooks/running.py --small --output build/notebooks
+	$(BIN)/python docs/building/make.py --notebooks build/notebooks
+
+notebooks: $(STAMP) ## Run the notebooks whole, from clean kernels, into build/notebooks
+	$(BIN)/python notebooks/running.py --output build/notebooks
 
 release-check: $(STAMP) ## Build, look into what was built, and test it in a clean environment
 	$(BIN)/python .ci/release_check.py
