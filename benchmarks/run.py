@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "training_epoch": (),
     "sizes": (),
     "step_profile": (),
+    "bf16": (),
     "preparation": (),
     "postprocessing": (),
     "answering": (),

@@ -6,12 +6,19 @@ The reference's step pads them to 384, and its model to 512. The floor is the ti
 that no exact way can leave out, at the same sizes and on the same thread, and nothing else: for
 each linear layer the forward and the gradients of its input and weight, for attention two products
 forward and four backward. Reference ÷ floor is a ratio that no implementation reaches.
+
+What is not a product moves memory. For the operators that touch every weight once a step the floor
+is the time in which this machine moves their bytes (as `torch.add` of arrays of an embedding's
+size does): AdamW reads a weight, its gradient and two moments and writes all but the gradient,
+clipping reads the gradients for their norm and reads and writes them to shorten them, and the
+gradient of the word embedding, as wide as the vocabulary, is filled with zeros.
 """
 
 import copy
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from _timing import allocator, interleaved_medians, print_table, run
@@ -47,6 +54,27 @@ def products(case: Case) -> Callable[[], None]:
     return call
 
 
+def bytes_a_second(values: int) -> float:
+    """Return how fast sums of arrays of so many values move through memory."""
+    left, right, total = (torch.ones(values) for _ in range(3))
+    times = interleaved_medians({"add": lambda: torch.add(left, right, out=total)}, repeats=5)
+    return 3 * values * left.element_size() / times["add"]
+
+
+def floors(model: nn.Module) -> list[tuple[str, float]]:
+    """Return the operators that only move memory, and the ms that this takes at least."""
+    weights = sum(p.numel() for p in model.parameters())
+    words = VOCABULARY * CASE.width
+    moved = {
+        "aten::_fused_adamw_": 7 * weights,
+        "aten::linalg_vector_norm": weights,
+        "aten::mul_ (clipping)": 2 * weights,
+        "aten::fill_ (word embedding)": words,
+    }
+    speed = bytes_a_second(words)
+    return [(name, 4 * count / speed * 1e3) for name, count in moved.items()]
+
+
 def operators(step: Callable[[], None], steps: int) -> list[tuple[str, float]]:
     """Return the operators that take longest: name, and percent of the step."""
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
@@ -63,7 +91,8 @@ def operators(step: Callable[[], None], steps: int) -> list[tuple[str, float]]:
 def measure(quick: bool) -> None:
     torch.set_num_threads(1)
     reference = make_model(CASE, VOCABULARY)
-    ours = step_of(use_windowed_attention(copy.deepcopy(reference)), make_batch(CASE.lengths, 285))
+    network = use_windowed_attention(copy.deepcopy(reference))
+    ours = step_of(network, make_batch(CASE.lengths, 285))
     times = interleaved_medians(
         {
             "reference, padded": step_of(reference, make_batch(CASE.lengths, CASE.padded)),
@@ -82,6 +111,11 @@ def measure(quick: bool) -> None:
         f"Our step by operator, {allocator()}",
         ("operator", "%"),
         operators(ours, steps=1 if quick else 2),
+    )
+    print_table(
+        f"What moving memory takes at least, {allocator()}",
+        ("operator", "ms", "% of our step"),
+        [(name, ms, ms / times["ours"] / 10) for name, ms in floors(network)],
     )
 
 

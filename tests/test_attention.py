@@ -7,8 +7,9 @@ import torch
 from transformers import LongformerConfig, LongformerModel
 from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
 
-from qa_lightning.attention import kernels, use_windowed_attention
+from qa_lightning.attention import blocks, kernels, use_windowed_attention
 from qa_lightning.attention.dropping import Dropper, drop
+from qa_lightning.attention.layout import AttentionLayout
 from test_attention_oracle import (
     largest_difference,
     make_batch,
@@ -115,13 +116,41 @@ def test_gradient_checkpointing_changes_nothing(length, reentrant):
     assert largest_difference(outputs_and_gradients(checkpointed, batch), expected) < CLOSE
 
 
+@pytest.mark.parametrize("scores_in_cache", [2**19, 2**10])
 @pytest.mark.parametrize("length", [100, 600])
-def test_bfloat16_autocast_stays_within_its_own_error(length):
+def test_bfloat16_autocast_stays_within_its_own_error(monkeypatch, length, scores_in_cache):
+    monkeypatch.setattr(blocks, "SCORES_IN_CACHE", scores_in_cache)
     model, batch = make_model(2), make_batch(length)
     exact = outputs_and_gradients(oracle_of(model), batch)
     reference_error = largest_difference(outputs_and_gradients(model, batch, autocast=True), exact)
     ours = outputs_and_gradients(windowed(model), batch, autocast=True)
     assert largest_difference(ours, exact) < max(1.5 * reference_error, 0.05)
+
+
+@pytest.mark.parametrize("length", [40, 600])
+def test_bfloat16_drops_what_float32_drops(length):
+    model, batch = windowed(make_model(2, dropout=0.3)), make_batch(length)
+    found = []
+    for autocast in (False, True):
+        torch.manual_seed(5)
+        found.append(outputs_and_gradients(model, batch, autocast=autocast))
+    undropped = outputs_and_gradients(windowed(make_model(2)), batch)
+    assert largest_difference(found[1], found[0]) < 0.1 < largest_difference(undropped, found[0])
+
+
+@pytest.mark.parametrize("length", [600, 4200])
+def test_bfloat16_adds_up_the_shares_of_many_blocks(monkeypatch, length):
+    monkeypatch.setattr(blocks, "SCORES_IN_CACHE", 2**10)  # blocks of 32 queries
+    layout = AttentionLayout.from_signed_mask(torch.tensor([[1.0] * 4 + [0.0] * (length - 4)]))
+    value = torch.ones(1, length, 16, dtype=torch.bfloat16, requires_grad=True)
+    alike = torch.zeros(1, length, 16, dtype=torch.bfloat16)
+    context = kernels.windowed_attention(alike, alike, value, layout, heads=2, one_sided=32)
+    context.backward(torch.ones_like(context))
+    # A query shares itself out among the 4 global keys and those within 32 tokens.
+    place = torch.arange(length)
+    keys = 4 + (place + 33).clamp(max=length) - (place - 32).clamp(min=4)
+    expected = (1 / keys.double()).sum().expand(4)
+    assert torch.allclose(value.grad[0, :4, 0].double(), expected, rtol=0.02)
 
 
 @pytest.mark.parametrize("length", [40, 100, 601])

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.amp import custom_bwd, custom_fwd
 
 from qa_lightning.attention.blocks import Block, block_mask, blocks_of
 from qa_lightning.attention.dropping import Dropper
@@ -24,6 +25,11 @@ class Keys(NamedTuple):
 
     all_xld: Tensor
     column_xgd: Tensor
+
+    def sums(self) -> "Keys":
+        """Return zeros to add to, in float32 at least: a block's share of 16 bits gets lost."""
+        dtype = torch.promote_types(self.all_xld.dtype, torch.float32)
+        return Keys(*(torch.zeros_like(states, dtype=dtype) for states in self))
 
     def scores(self, query_xqd: Tensor, block: Block) -> Tensor:
         """Return the product of queries and the block's keys, [x, q, c]."""
@@ -48,9 +54,15 @@ class Keys(NamedTuple):
         """Add to each of the block's keys what its queries give it."""
         weights_xcq = weights_xqc.transpose(1, 2)
         near_xsd = self.all_xld[:, block.low : block.high]
-        near_xsd.baddbmm_(weights_xcq[:, block.columns :], query_xqd)
+        if near_xsd.dtype == query_xqd.dtype:
+            near_xsd.baddbmm_(weights_xcq[:, block.columns :], query_xqd)
+            if block.columns:
+                self.column_xgd.baddbmm_(weights_xcq[:, : block.columns], query_xqd)
+            return
+        given_xcd = torch.bmm(weights_xcq, query_xqd)
+        near_xsd.add_(given_xcd[:, block.columns :])
         if block.columns:
-            self.column_xgd.baddbmm_(weights_xcq[:, : block.columns], query_xqd)
+            self.column_xgd.add_(given_xcd[:, : block.columns])
 
 
 class Plan:
@@ -84,13 +96,13 @@ class Plan:
         """Gather the global columns of keys or values."""
         return Keys(states_xld, states_xld.gather(1, self._columns(states_xld)))
 
-    def join(self, grads: Keys) -> Tensor:
+    def join(self, grads: Keys, dtype: torch.dtype) -> Tensor:
         """Add the columns' gradients to their keys', and return them as [b, l, e]."""
         grad_xld = grads.all_xld
         grad_xld.scatter_add_(1, self._columns(grad_xld), grads.column_xgd)
         stacks, length, _ = grad_xld.shape
         grad_bhld = grad_xld.view(stacks // self.heads, self.heads, length, -1)
-        return grad_bhld.transpose(1, 2).flatten(2)
+        return grad_bhld.transpose(1, 2).flatten(2).to(dtype)
 
     def _columns(self, states_xld: Tensor) -> Tensor:
         index_xg = self.layout.global_index_bg.repeat_interleave(self.heads, dim=0)
@@ -111,6 +123,7 @@ class BlockwiseAttention(torch.autograd.Function):
     """Attend within the window and to the global columns; rows of padding give zeros."""
 
     @staticmethod
+    @custom_fwd(device_type="cpu", cast_inputs=torch.bfloat16)  # type: ignore[untyped-decorator]
     def forward(
         ctx: Any,
         query_ble: Tensor,
@@ -136,13 +149,13 @@ class BlockwiseAttention(torch.autograd.Function):
         return _cleared(context_ble, plan, ctx.dropper)
 
     @staticmethod
+    @custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad_ble: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of queries, keys and values."""
         plan: Plan = ctx.plan
         query_xld, key_xld, value_xld = ctx.saved_tensors
         keys, values = plan.keys(key_xld), plan.keys(value_xld)
-        grad_keys = Keys(*map(torch.zeros_like, keys))
-        grad_values = Keys(*map(torch.zeros_like, values))
+        grad_keys, grad_values = keys.sums(), values.sums()
         grad_xld = plan.by_head(_cleared(grad_ble.clone(), plan, ctx.dropper))
         grad_query_ble = torch.empty_like(grad_ble, memory_format=torch.contiguous_format)
         ctx.dropper.restart()
@@ -157,7 +170,11 @@ class BlockwiseAttention(torch.autograd.Function):
             plan.put(grad_query_ble, block, keys.mix(slope_xqc, block))
             grad_keys.add(slope_xqc, query_xqd, block)
         grad_query_ble.mul_(ctx.scale)
-        return grad_query_ble, plan.join(grad_keys), plan.join(grad_values), None, None
+        dtype = grad_ble.dtype
+        grad_key_ble, grad_value_ble = (
+            plan.join(grads, dtype) for grads in (grad_keys, grad_values)
+        )
+        return grad_query_ble, grad_key_ble, grad_value_ble, None, None
 
 
 def _cleared(context_ble: Tensor, plan: Plan, dropper: Dropper) -> Tensor:

@@ -57,14 +57,15 @@ def windowed_attention(
 def has_own_backward(query_ble: Tensor, dropout: float) -> bool:
     """Tell whether the CPU's own way applies: long rows, and dropout at any length.
 
-    Without dropout one call of SDPA's fused kernel is best for a short row. Compiled, exported,
-    traced and 16-bit graphs always go by SDPA.
+    Without dropout one call of SDPA's fused kernel is best for a short row. Compiled, exported
+    and traced graphs and float16 always go by SDPA.
     """
+    casts = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu") if casts else query_ble.dtype
     return (
         query_ble.device.type == "cpu"
-        and query_ble.dtype in {torch.float32, torch.float64}
+        and dtype in {torch.float32, torch.float64, torch.bfloat16}
         and (dropout > 0.0 or query_ble.shape[1] > DENSE_LENGTH)
-        and not torch.is_autocast_enabled("cpu")
         and not (torch.compiler.is_compiling() or is_traced())
     )
 

@@ -24,7 +24,13 @@ from qa_lightning.backbones import (
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
-from qa_lightning.model.attending import ATTENTIONS, attend, check_attention, machine_problems
+from qa_lightning.model.attending import (
+    ATTENTIONS,
+    attend,
+    check_attention,
+    machine_problems,
+    warn_of_slow_precision,
+)
 from qa_lightning.model.finite import POLICIES, StepGuard
 from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
@@ -184,6 +190,7 @@ class QAModule(LightningModule):
         """Let checkpoints be read safely and written whole, whatever trainer this is."""
         store_whole(self.trainer.strategy)
         read_whole(self.trainer.strategy)
+        warn_of_slow_precision(self.trainer.precision, self.trainer.strategy.root_device)
 
     def configure_model(self) -> None:
         """Build the network once: from the checkpoint's weights, or from a config."""

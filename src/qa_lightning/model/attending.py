@@ -15,6 +15,7 @@ from qa_lightning.attention import (
 )
 from qa_lightning.backbones import network_class
 from qa_lightning.errors import InputError
+from qa_lightning.processors import has_fast_bfloat16
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,15 @@ def machine_problems(attention: object) -> Iterator[str]:
         yield (
             "Expected a GPU of CUDA and the package flash-attn for `model.attention` flash; "
             "there is not both here. Take windowed or sdpa."
+        )
+
+
+def warn_of_slow_precision(precision: object, device: torch.device) -> None:
+    """Say in one line that bfloat16 gains nothing where processors do not multiply it."""
+    if device.type == "cpu" and str(precision).startswith("bf16") and has_fast_bfloat16() is False:
+        log.warning(
+            "This machine's processors do not multiply bfloat16 (no AVX512-BF16 or AMX): "
+            "`trainer.precision` 32 is as fast or faster here, and exact"
         )
 
 

@@ -1,0 +1,15 @@
+"""What this machine's processors multiply fast."""
+
+import torch
+
+# As torch names them: x86 (AVX-512, AMX, AVX10) and Arm.
+_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
+
+
+def has_fast_bfloat16() -> bool | None:
+    """Tell whether the processors multiply bfloat16 themselves; None where torch cannot tell."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is None:
+        return None
+    found: dict[str, object] = capabilities()
+    return any(found.get(name) for name in _BFLOAT16) if found else None
