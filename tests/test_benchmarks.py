@@ -8,6 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 RUN_APART = {
+    "contracts",
     "label_repair",
     "proof_labels",
     "proof_xquad",
