@@ -12,6 +12,7 @@ import numpy.typing as npt
 from _machine import machine
 from _runs import mean_and_error
 from _timing import table
+from qa_lightning.comparison import paired_interval
 from qa_lightning.scores import example_scores
 
 Row = dict[str, Any]
@@ -134,40 +135,6 @@ def difference_table(study: Study, pairs: Sequence[tuple[str, str]]) -> str:
         "bootstrap over seeds and paragraphs"
     )
     return table(title, header, rows)
-
-
-def paired_interval(
-    differences_sq: Floats, groups_q: Sequence[str], *, resamples: int = 10_000
-) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean difference of two ways.
-
-    Seeds and, within the same draw, groups of questions (those of one paragraph, which succeed and
-    fail together) are drawn with replacement. Both ways have the same seeds and questions, so that
-    what they share falls out. (Three seeds say little on how much seeds differ: the standard error
-    over seeds stands beside it.)
-
-    Args:
-        differences_sq: one way's score less the other's, by seed (s) and question (q).
-        groups_q: each question's group.
-        resamples: number of draws.
-
-    >>> paired_interval(np.full((3, 4), 2.0), ["a", "a", "b", "c"])
-    (2.0, 2.0)
-    """
-    names = {name: place for place, name in enumerate(dict.fromkeys(groups_q))}
-    places_q = np.array([names[group] for group in groups_q])
-    counts_g = np.bincount(places_q, minlength=len(names))
-    sums_sg = np.stack(
-        [np.bincount(places_q, weights=row, minlength=len(names)) for row in differences_sq]
-    )
-    generator = np.random.default_rng(0)
-    means = np.empty(resamples)
-    for draw in range(resamples):
-        seeds = generator.integers(len(sums_sg), size=len(sums_sg))
-        groups = generator.integers(len(names), size=len(names))
-        means[draw] = sums_sg[seeds][:, groups].mean(0).sum() / counts_g[groups].sum()
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def report(title: str, sections: Sequence[str], output: Path | None) -> None:

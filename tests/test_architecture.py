@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "trackers",
     },
     "candidates": {"features"},
+    "comparison": {"bounds", "calibration", "scores"},
     "datamodule": {
         "alignment",
         "answerer",
@@ -98,7 +99,7 @@ ALLOWED: dict[str, set[str]] = {
     "normalization": set(),
     "ranges": set(),
     "objectives": set(),
-    "reports": {"alignment", "answers", "scores", "languages"},
+    "reports": {"alignment", "answers", "calibration", "comparison", "languages", "scores"},
     "resuming": {"saved"},
     "saved": {"bounds", "folders"},
     # The command line, called from Python: one way to train, and one run folder.

@@ -105,9 +105,10 @@ def test_tensorboard_gets_the_same_content(tmp_path: Path) -> None:
     assert start.hparams["data/max_length"].number_value == 64
 
 
-def test_each_logger_has_its_tracker_and_none_means_files(tmp_path: Path) -> None:
+def test_each_logger_has_its_tracker_and_all_runs_have_files(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path)
-    assert list(trackers_of([logger, CSVLogger(tmp_path)], tmp_path)) == ["TensorBoardLogger"]
+    both = ["TensorBoardLogger", "FileTracker"]
+    assert list(trackers_of([logger, CSVLogger(tmp_path)], tmp_path)) == both
     assert list(trackers_of([CSVLogger(tmp_path)], tmp_path)) == ["FileTracker"]
     assert list(trackers_of([], tmp_path)) == ["FileTracker"]
 
@@ -176,7 +177,7 @@ def test_a_checkpoint_without_identities_continues_nothing(tmp_path: Path) -> No
 
 def test_wandb_gets_one_row_with_new_tables(wandb_folders: Path) -> None:
     (logger,) = steady_loggers([WandbLogger(project="p")], folder=wandb_folders)
-    (tracker,) = trackers_of([logger], wandb_folders).values()
+    tracker = trackers_of([logger], wandb_folders)["WandbLogger"]
     tracker.log_config(CONFIG)
     logger.log_metrics({"val/f1": 40.0, "val/f1_pt": 60.0, "val/loss": 2.0}, step=9)
     logger.log_metrics({"val/f1_en": 45.0}, step=9)

@@ -106,7 +106,7 @@ def fit_temperature(
         answers: decided answers; their confidences are not looked at, only their scores.
         is_correct: by id, whether the text given is correct.
     """
-    fitted = [answer for answer in answers if _is_of_fitted_half(answer.id)]
+    fitted = [answer for answer in answers if is_fitted_on(answer.id)]
     reported = held_out(answers)
     temperature = _best_temperature(fitted, _flags(fitted, is_correct)) if fitted else 1.0
     errors = (
@@ -122,7 +122,7 @@ def fit_temperature(
 
 def held_out(answers: Sequence[QuestionAnswers]) -> list[QuestionAnswers]:
     """Return the answers of the half that :func:`fit_temperature` does not look at."""
-    return [answer for answer in answers if not _is_of_fitted_half(answer.id)]
+    return [answer for answer in answers if not is_fitted_on(answer.id)]
 
 
 def confidences(answers: Sequence[QuestionAnswers], temperature: float) -> Floats:
@@ -222,7 +222,8 @@ def _between(distinct: Floats, count: int) -> float:
     return middle if middle < distinct[count] else low
 
 
-def _is_of_fitted_half(name: str) -> bool:
+def is_fitted_on(name: str) -> bool:
+    """Say whether a question is of the half that :func:`fit_temperature` looks at."""
     return zlib.crc32(name.encode("utf-8", "surrogatepass")) % 2 == 0
 
 

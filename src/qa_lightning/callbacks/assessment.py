@@ -71,6 +71,7 @@ class Assessment:
         partial: some windows were not seen; only questions seen whole are scored.
         settings: how the answers were chosen, fitted values included.
         details: what ``scores.json`` holds beside the figures: slices, calibration, curves.
+        scored: the answers as they were scored; None where it is not kept.
     """
 
     answers: Sequence[QuestionAnswers]
@@ -78,6 +79,7 @@ class Assessment:
     partial: bool
     settings: AnswerSettings
     details: Mapping[str, Any] = field(default_factory=dict)
+    scored: Scored | None = None
 
     def __repr__(self) -> str:
         """Tell the main figures: slices and curves fill pages."""
@@ -130,7 +132,7 @@ def assess(
     scores = loss | scored.figures() | scored.intervals()
     scores["calibration_error"] = error
     scores |= further_figures(metrics, scored.predictions, gold.official)
-    return Assessment(answers, scores, partial, settings, details)
+    return Assessment(answers, scores, partial, settings, details, scored)
 
 
 def check_readable(gathered: GatheredWindows) -> None:

@@ -1,6 +1,7 @@
 """The evaluation callback: one pass over the windows gives the loss, the answers and the scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,10 @@ class AnswerEvaluation(Callback):
                 )
             stage = f"{stage}_partial"
         else:
-            self.latest = result
             self._keep_fitted(result, stage)
             if trainer.is_global_zero:
                 self._write(trainer, result, stage)
+            self.latest = replace(result, scored=None)  # its texts are the split's, once more
         shown = () if stage.endswith("_partial") else ("loss", "exact_match", "f1")
         for name, value in result.scores.items():
             pl_module.log(f"{stage}/{name}", value, prog_bar=name in shown)
@@ -248,6 +249,7 @@ class AnswerEvaluation(Callback):
             self._folder(trainer) / stage,
             answers=result.answers,
             no_answer=result.settings.no_answer,
+            questions=result.scored.questions(result.answers) if result.scored else (),
             scores={
                 **result.scores,
                 **result.details,

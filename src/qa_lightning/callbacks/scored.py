@@ -1,7 +1,7 @@
 """The answers of some examples, scored in every way that is reported."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from qa_lightning.calibration import (
     sweep_threshold,
 )
 from qa_lightning.languages import language_of
+from qa_lightning.reports.questions import WindowSpans, question_records
 from qa_lightning.scores import (
     ExampleScores,
     bootstrap_interval,
@@ -29,8 +30,10 @@ from qa_lightning.scores import (
     slices,
     squad_scores,
 )
+from qa_lightning.scores.slices import example_parts
 
 _EXAMPLES_AT_ONCE = 256  # the contexts of a whole split may not fit into memory
+_WINDOWS_AT_ONCE = 4_096
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -52,6 +55,19 @@ def window_examples(split: SplitData) -> Ints:
     """Return each window's row in the examples."""
     table = split.features.select_columns("example_index").with_format("arrow")[:]
     return np.asarray(table["example_index"].to_numpy(), dtype=np.int64)
+
+
+def window_spans(split: SplitData) -> WindowSpans:
+    """Return what characters of its context each window sees."""
+    column = split.features.select_columns("context_offsets").with_format("arrow")
+    ends: list[Ints] = []
+    for first in range(0, len(column), _WINDOWS_AT_ONCE):
+        for chunk in column[first : first + _WINDOWS_AT_ONCE]["context_offsets"].chunks:
+            flat = np.append(np.asarray(chunk.values), 0)  # a window may be empty
+            bounds = np.asarray(chunk.offsets)
+            ends.append(np.stack([flat[bounds[:-1]], flat[bounds[1:] - 1]]).astype(np.int64))
+    start_w, end_w = np.concatenate([np.empty((2, 0), np.int64), *ends], axis=1)
+    return WindowSpans(window_examples(split), start_w, end_w)
 
 
 @dataclass(frozen=True)
@@ -183,16 +199,40 @@ class Scored:
                     values[f"{prefix}_f1"] = self.by_example.f1_e[which_e]
         return values
 
+    @property
+    def _window_count_e(self) -> Ints:
+        count_e = np.bincount(window_examples(self.split), minlength=len(self.split.examples))
+        return count_e[self.rows]
+
     def slices(self) -> list[dict[str, Any]]:
         """Return exact match and F1 of the parts of the data."""
-        count_e = np.bincount(window_examples(self.split), minlength=len(self.split.examples))
         parts = slices(
             self.by_example,
             self.split.examples.select(self.rows),
-            window_count_e=count_e[self.rows],
+            window_count_e=self._window_count_e,
             language=self.language,
         )
         return [asdict(part) for part in parts]
+
+    def questions(self, answers: Sequence[QuestionAnswers]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what is kept of each question.
+
+        Args:
+            answers: those scored, with their last confidences.
+        """
+        parts = example_parts(
+            self.split.examples.select(self.rows),
+            window_count_e=self._window_count_e,
+            language=self.language,
+        )
+        return question_records(
+            answers,
+            self.split.examples,
+            scores=self.by_example,
+            repaired=self.gold.repaired,
+            parts=list(parts),
+            windows=window_spans(self.split),
+        )
 
     def fit_temperature(self) -> Calibration:
         """Fit the temperature of the confidences on one half, and report on the other."""

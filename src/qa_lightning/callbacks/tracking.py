@@ -30,7 +30,7 @@ from qa_lightning.callbacks.tracking_report import (
 from qa_lightning.ranges import SEEDS, Rule, check, flag, one_of, whole
 from qa_lightning.reports.tables import MAX_ROWS
 from qa_lightning.saved import read_saved
-from qa_lightning.trackers import IDENTITIES, Report, Tracker, trackers_of
+from qa_lightning.trackers import IDENTITIES, FileTracker, Report, Tracker, trackers_of
 
 FOLDER = "reports"
 RULES: dict[str, Rule] = {
@@ -45,8 +45,9 @@ RULES: dict[str, Rule] = {
 class RunTracking(Callback):
     """Send configuration, answer tables, slices and curves to W&B, TensorBoard or files.
 
-    Files are written into ``reports`` in the run's folder, where no logger has a tracker. All of
-    it is done on rank zero, and nothing waits for another process. Partial passes are left out.
+    Files are written into ``reports`` in the run's folder, whatever the logger: they are what is
+    read of a run later. All of it is done on rank zero, and nothing waits for another process.
+    Partial passes are left out.
 
     Args:
         table_rows: the most answers in the table of an evaluation.
@@ -161,15 +162,15 @@ class RunTracking(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Keep the figures of training where no logger does."""
+        """Keep the figures of training in the run's own files; loggers have them already."""
         step, every = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.loggers or not every or step % every or step == self._kept_step:
+        files = self._trackers.get(FileTracker.__name__)
+        if files is None or not every or step % every or step == self._kept_step:
             return
         self._kept_step = step
         logged = trainer.callback_metrics.items()
         figures = {name: float(value) for name, value in logged if name.startswith("train/")}
-        for tracker in self._trackers.values():
-            tracker.log_report(Report("train", last_step(trainer), scores=figures))
+        files.log_report(Report("train", last_step(trainer), scores=figures))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the best checkpoint."""
@@ -183,8 +184,9 @@ class RunTracking(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a later process needs to continue the trackers' runs, and to compare."""
+        known = {name: entry.identity() for name, entry in self._trackers.items()}
         return {
-            IDENTITIES: {name: entry.identity() for name, entry in self._trackers.items()},
+            IDENTITIES: {name: identity for name, identity in known.items() if identity},
             "scores": self.scores,
             "previous": self._previous,
         }

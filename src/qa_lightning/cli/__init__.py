@@ -25,6 +25,7 @@ COMMANDS = {
     "answer": "answer questions from a document, at once",
     "export": "write a checkpoint as a folder that transformers loads",
     "longify": "turn a BERT or RoBERTa checkpoint into a Longformer",
+    "compare": "say what one run has more than another, and whether that is more than chance",
     "cache": "list the prepared data that is kept, and remove what is not wanted",
 }
 

@@ -10,7 +10,10 @@ from typing import Any
 
 from qa_lightning.answers import QuestionAnswers
 
-FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json", "scores.json")
+FILES = (
+    *("predictions.json", "nbest_predictions.json", "null_odds.json", "scores.json"),
+    "questions.json",
+)
 _NO_SPAN_ODDS = 3.4028234663852886e38  # float32's largest: JSON has no word for infinity
 
 JsonObject = dict[str, Any]
@@ -24,8 +27,9 @@ def write_evaluation(
     answers: Sequence[QuestionAnswers],
     scores: Mapping[str, Any],
     no_answer: bool = False,
+    questions: Entries = (),
 ) -> Path:
-    """Write an evaluation's four JSON files into a folder, in place of what it held.
+    """Write an evaluation's JSON files into a folder, in place of what it held.
 
     The first three have the shapes that transformers' ``run_qa.py`` writes, and are what the
     official SQuAD scripts read:
@@ -38,13 +42,15 @@ def write_evaluation(
       text ``""`` and null positions;
     - ``null_odds.json``: id to null score less the best span's; float32's largest number where a
       question has no span;
-    - ``scores.json``: the scores as given, NaN and infinity as null.
+    - ``scores.json``: the scores as given, NaN and infinity as null;
+    - ``questions.json``: id to what is kept of each question (`question_records`).
 
     Args:
         folder: made with its parents if need be; it belongs to this function alone.
         answers: one record a question.
         scores: anything JSON can hold.
         no_answer: whether questions may have no answer (SQuAD 2).
+        questions: id and record of each.
 
     Returns:
         The folder.
@@ -52,6 +58,7 @@ def write_evaluation(
     contents = _answer_files(answers, no_answer) | {
         "null_odds.json": ((answer.id, min(answer.null_odds, _NO_SPAN_ODDS)) for answer in answers),
         "scores.json": _finite(dict(scores)).items(),
+        "questions.json": ((name, _finite(record)) for name, record in questions),
     }
     return _replace_folder(Path(folder), contents)
 

@@ -22,6 +22,8 @@ _ROWS_AT_ONCE = 256
 
 Row = dict[str, Any]
 Bucket = tuple[int, str]  # place among the buckets, name
+Parts = dict[str, Bucket]
+"""The part that an example belongs to, of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,9 @@ def slices(
         raise InputError(
             f"Expected as many examples as scores ({len(scores.ids)}); got {len(examples)}."
         )
-    counts = None if window_count_e is None else np.asarray(window_count_e).tolist()
     parts: dict[str, dict[Bucket, list[int]]] = {}
-    for place, row in enumerate(_rows(examples)):
-        buckets = _buckets(row, language)
-        if counts is not None:
-            buckets = {"windows": _range_bucket(counts[place], _WINDOWS)} | buckets
+    buckets_e = example_parts(examples, window_count_e=window_count_e, language=language)
+    for place, buckets in enumerate(buckets_e):
         for name, bucket in buckets.items():
             parts.setdefault(name, {}).setdefault(bucket, []).append(place)
     return [
@@ -91,6 +90,21 @@ def slices(
     ]
 
 
+def example_parts(
+    examples: datasets.Dataset,
+    *,
+    window_count_e: npt.ArrayLike | None = None,
+    language: str | None = None,
+) -> Iterator[Parts]:
+    """Yield the parts that each example belongs to; arguments as in :func:`slices`."""
+    counts = None if window_count_e is None else np.asarray(window_count_e).tolist()
+    for place, row in enumerate(_rows(examples)):
+        buckets = _buckets(row, language)
+        if counts is not None:
+            buckets = {"windows": _range_bucket(counts[place], _WINDOWS)} | buckets
+        yield buckets
+
+
 def _rows(examples: datasets.Dataset) -> Iterator[Row]:
     """Yield the rows with the columns that slices look at, without holding all contexts."""
     wanted = ("context", "question", "answers", "spans")
@@ -101,8 +115,8 @@ def _rows(examples: datasets.Dataset) -> Iterator[Row]:
             yield dict(zip(batch, values, strict=True))
 
 
-def _buckets(row: Row, language: str | None) -> dict[str, Bucket]:
-    """Return the part that an example belongs to, of each kind."""
+def _buckets(row: Row, language: str | None) -> Parts:
+    """Return the parts of an example that its own columns tell."""
     context, golds, spans = row["context"], row["answers"], row.get("spans")
     buckets = {"context_characters": _range_bucket(len(context), _CONTEXT_CHARACTERS)}
     if golds["text"]:

@@ -1,4 +1,4 @@
-"""Where a run's configuration and findings go: W&B, TensorBoard, or files in its folder."""
+"""Where a run's configuration and findings go: files in its folder, W&B, TensorBoard."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ IDENTITIES = "tracker_identities"
 
 
 def trackers_of(loggers: Sequence[Logger], folder: Path) -> dict[str, Tracker]:
-    """Return the loggers' trackers by name, or one that writes files if there is none.
+    """Return the loggers' trackers by name, and the one that writes the run's own files.
 
     Call it on rank zero only, after the setup of the run: the loggers' runs are begun.
     """
@@ -50,7 +50,7 @@ def trackers_of(loggers: Sequence[Logger], folder: Path) -> dict[str, Tracker]:
         for kind, tracker in TRACKERS.items()
         if isinstance(logger, kind)
     }
-    return found or {FileTracker.__name__: FileTracker(folder)}
+    return found | {FileTracker.__name__: FileTracker(folder)}
 
 
 def steady_loggers(

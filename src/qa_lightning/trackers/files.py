@@ -1,4 +1,4 @@
-"""The tracker of runs that have none: files in the run's folder."""
+"""The tracker that every run has, whatever its logger: files in the run's folder."""
 
 import csv
 import json

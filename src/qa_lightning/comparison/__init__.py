@@ -1,0 +1,31 @@
+"""Answers of several runs to the same questions → paired differences, and how sure they are."""
+
+from qa_lightning.comparison.comparing import (
+    LEVEL,
+    Change,
+    Compared,
+    Comparison,
+    Difference,
+    Figure,
+    compare_runs,
+)
+from qa_lightning.comparison.resampling import holm, paired_interval
+from qa_lightning.comparison.runs import EvaluatedRun, read_config, read_object, read_runs
+from qa_lightning.comparison.settings import flat
+
+__all__ = [
+    "LEVEL",
+    "Change",
+    "Compared",
+    "Comparison",
+    "Difference",
+    "EvaluatedRun",
+    "Figure",
+    "compare_runs",
+    "flat",
+    "holm",
+    "paired_interval",
+    "read_config",
+    "read_object",
+    "read_runs",
+]

@@ -1,0 +1,346 @@
+"""Two settings on the same questions → differences, and the answers that were won and lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from qa_lightning.comparison.measuring import (
+    SCORES,
+    Measured,
+    Questions,
+    figures,
+    measure,
+    questions_of,
+    summed,
+)
+from qa_lightning.comparison.resampling import (
+    Floats,
+    difference_intervals,
+    figure_intervals,
+    holm,
+    seed_test,
+    swap_tests,
+)
+from qa_lightning.comparison.runs import EvaluatedRun
+from qa_lightning.comparison.settings import Pair, Setting, differences_made, settings_of
+from qa_lightning.errors import InputError
+
+CONFIDENCE: Final = ("brier_score", "calibration_error")
+LEVEL: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Hold a figure of one setting, the mean over its seeds.
+
+    Attributes:
+        value: in its own unit: scores 0 to 100, Brier score and calibration error 0 to 1.
+        low: lower end of its 95 % interval, over contexts and seeds.
+        high: upper end.
+        spread: standard deviation over seeds; None of one seed.
+        by_seed: the value of each seed.
+    """
+
+    value: float
+    low: float
+    high: float
+    spread: float | None
+    by_seed: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Hold what the second setting has more of a figure than the first.
+
+    Attributes:
+        name: ``exact_match``, ``f1``, ``brier_score`` or ``calibration_error``.
+        kind: what the data is parted by; ``""`` for all of it.
+        part: the part's name.
+        count: questions in it.
+        first: the first setting's mean over seeds.
+        second: the second's.
+        value: the second less the first.
+        low: lower end of the 95 % paired bootstrap interval.
+        high: upper end.
+        p: of the randomisation test that swaps contexts; None where there is none.
+        p_corrected: for the number of parts that were looked at (Holm).
+        p_seeds: of swapping whole runs; None where there are too few seeds.
+    """
+
+    name: str
+    kind: str
+    part: str
+    count: int
+    first: float
+    second: float
+    value: float
+    low: float
+    high: float
+    p: float | None
+    p_corrected: float | None
+    p_seeds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Hold a question that one setting answers better than the other.
+
+    Attributes:
+        id: the question's.
+        question: its text.
+        golds: its gold texts.
+        first: what the first setting's runs answered.
+        second: what the second's did.
+        exact_match: the second's mean less the first's.
+        f1: the second's mean less the first's.
+        excerpts: ``[start_char, text]`` of the context, where it is kept.
+    """
+
+    id: str
+    question: str
+    golds: tuple[str, ...]
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    exact_match: float
+    f1: float
+    excerpts: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Hold a setting as it is told of.
+
+    Attributes:
+        name: folders of its runs.
+        seeds: of each run.
+        figures: by name.
+    """
+
+    name: str
+    seeds: tuple[int | None, ...]
+    figures: dict[str, Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Hold what the second setting has more than the first.
+
+    Attributes:
+        stage: ``val`` or ``test``.
+        questions: that both answered.
+        left_out: questions that only some runs have, or have otherwise.
+        contexts: that the questions are on.
+        paired_seeds: the seeds of both are the same.
+        first: setting that is compared with.
+        second: setting that is compared.
+        overall: differences of all scores on all questions.
+        parts: differences of exact match and F1 on each part of the data.
+        won: answers that the second has better, the most first.
+        lost: answers that it has worse.
+        made: what differs in configuration, data and versions: what, of the first, of the second.
+    """
+
+    stage: str
+    questions: int
+    left_out: int
+    contexts: int
+    paired_seeds: bool
+    first: Compared
+    second: Compared
+    overall: tuple[Difference, ...]
+    parts: tuple[Difference, ...]
+    won: tuple[Change, ...]
+    lost: tuple[Change, ...]
+    made: tuple[Pair, ...]
+
+
+def compare_runs(
+    runs: Sequence[EvaluatedRun], *, common: bool = False, by_run: bool = False
+) -> list[Comparison]:
+    """Compare each setting with the first one, on the same questions.
+
+    Args:
+        runs: two or more, of one stage.
+        common: leave out questions that not all runs have, instead of refusing them.
+        by_run: runs that differ by their seed alone are settings of their own too.
+
+    Raises:
+        InputError: there is one run, or the runs answered different questions.
+    """
+    if len(runs) < 2:
+        raise InputError(f"Expected two runs or more to compare; got {len(runs)}. Name another.")
+    ids, left_out = shared_ids(runs, common=common)
+    settings = settings_of(runs, by_run=by_run)
+    questions = questions_of(settings, ids)
+    measured = [measure(setting, questions) for setting in settings]
+    return [
+        _compare(
+            (settings[0], settings[place]),
+            (measured[0], measured[place]),
+            questions,
+            stage=runs[0].stage,
+            left_out=left_out,
+        )
+        for place in range(1, len(settings))
+    ]
+
+
+def shared_ids(runs: Sequence[EvaluatedRun], *, common: bool) -> tuple[list[str], int]:
+    """Return the questions that all runs have alike, and the number of the others.
+
+    Alike are the question, the context and the gold texts.
+
+    Raises:
+        InputError: there are others and ``common`` is false, or there is none alike.
+    """
+    every = dict.fromkeys(name for run in runs for name in run.questions)
+    ids = [name for name in every if len({_asked(run, name) for run in runs}) == 1]
+    others = [name for name in every if name not in set(ids)]
+    if ids and (common or not others):
+        return ids, len(others)
+    first = others[0] if others else "–"
+    absent = [str(run.folder) for run in runs if first not in run.questions]
+    why = f"is not in {absent[0]}" if absent else "has another text, context or gold in each"
+    advice = "Compare runs that were evaluated on the same data" + (
+        f", or add --common to score the {len(ids):,} that all have." if ids else "."
+    )
+    raise InputError(
+        f"Expected the same questions in all runs; of {len(every):,} questions {len(others):,} "
+        f"are not in all of them alike (id {first!r} {why}). {advice}"
+    )
+
+
+def _asked(run: EvaluatedRun, name: str) -> tuple[Any, ...] | None:
+    record = run.questions.get(name)
+    if record is None:
+        return None
+    return (record["question"], record["context"], *map(str, record["golds"]))
+
+
+def _compare(
+    settings: tuple[Setting, Setting],
+    measured: tuple[Measured, Measured],
+    questions: Questions,
+    *,
+    stage: str,
+    left_out: int,
+) -> Comparison:
+    paired = settings[0].seeds == settings[1].seeds and None not in settings[0].seeds
+    sums = [summed(each, questions) for each in measured]
+    differences = _differences(measured, sums, questions, paired=paired)
+    changes = _changes(settings, measured, questions)
+    return Comparison(
+        stage=stage,
+        questions=len(questions.ids),
+        left_out=left_out,
+        contexts=int(questions.groups_q.max()) + 1,
+        paired_seeds=paired,
+        first=_compared(settings[0], sums[0], len(questions.parts)),
+        second=_compared(settings[1], sums[1], len(questions.parts)),
+        overall=tuple(each for each in differences if not each.kind),
+        parts=tuple(each for each in differences if each.kind),
+        won=tuple(each for each in changes if (each.f1, each.exact_match) > (0.0, 0.0)),
+        lost=tuple(each for each in reversed(changes) if (each.f1, each.exact_match) < (0.0, 0.0)),
+        made=tuple(differences_made(*settings)),
+    )
+
+
+def _by_seed(sums_sgk: Floats, parts: int) -> Floats:
+    return figures(sums_sgk.sum(1), parts)
+
+
+def _compared(setting: Setting, sums_sgk: Floats, parts: int) -> Compared:
+    values_sv = _by_seed(sums_sgk, parts)
+    intervals = figure_intervals(sums_sgk, partial(figures, parts=parts))
+    places = [*(rank * parts for rank in range(len(SCORES))), -2, -1]
+    return Compared(
+        setting.name,
+        setting.seeds,
+        {
+            name: Figure(
+                float(values_sv[:, place].mean()),
+                *intervals[place],
+                float(values_sv[:, place].std(ddof=1)) if len(values_sv) > 1 else None,
+                tuple(values_sv[:, place].tolist()),
+            )
+            for name, place in zip((*SCORES, *CONFIDENCE), places, strict=True)
+        },
+    )
+
+
+def _differences(
+    measured: tuple[Measured, Measured],
+    sums: Sequence[Floats],
+    questions: Questions,
+    *,
+    paired: bool,
+) -> list[Difference]:
+    count = len(questions.parts)
+    first_sv, second_sv = (_by_seed(each, count) for each in sums)
+    intervals = difference_intervals(
+        sums[1], sums[0], partial(figures, parts=count), paired_seeds=paired
+    )
+    # Scores and the Brier score are means: the sums' differences have the signs that are swapped.
+    linear = len(SCORES) * count + 1
+    gaps_gv = (sums[1].mean(0) - sums[0].mean(0))[:, :linear]
+    p_values: list[float | None] = [*swap_tests(gaps_gv), None]
+    corrected: list[float | None] = [None] * len(p_values)
+    for score in range(len(SCORES)):
+        places = range(score * count + 1, (score + 1) * count)
+        for place, p in zip(places, holm([p_values[at] or 0.0 for at in places]), strict=True):
+            corrected[place] = p
+    sizes = questions.is_in_pq.sum(1)
+    named = [(name, *part, int(size)) for name in SCORES
+             for part, size in zip(questions.parts, sizes, strict=True)]  # fmt: skip
+    reported = int(questions.is_reported_q.sum())
+    named += [(name, "", "", reported) for name in CONFIDENCE]
+    return [
+        Difference(
+            *about,
+            first=float(first_sv[:, place].mean()),
+            second=float(second_sv[:, place].mean()),
+            value=float(second_sv[:, place].mean() - first_sv[:, place].mean()),
+            low=intervals[place].low,
+            high=intervals[place].high,
+            p=p_values[place],
+            p_corrected=corrected[place],
+            p_seeds=None
+            if about[1]
+            else seed_test(second_sv[:, place], first_sv[:, place], paired=paired),
+        )
+        for place, about in enumerate(named)
+    ]
+
+
+def _changes(
+    settings: tuple[Setting, Setting], measured: tuple[Measured, Measured], questions: Questions
+) -> list[Change]:
+    """Return the questions with another score, those that the second has better first."""
+    gap_qm = measured[1].scores_sqm.mean(0) - measured[0].scores_sqm.mean(0)
+    changed = np.flatnonzero(np.abs(gap_qm).max(1) > 0)
+    order = sorted(changed.tolist(), key=lambda place: (-gap_qm[place, 1], -gap_qm[place, 0]))
+    return [_change(place, gap_qm[place], settings, questions) for place in order]
+
+
+def _change(
+    place: int, gap_m: Floats, settings: tuple[Setting, Setting], questions: Questions
+) -> Change:
+    name = questions.ids[place]
+    record = settings[0].runs[0].questions[name]
+    kept = next(
+        (each for s in settings for run in s.runs if (each := run.questions[name].get("excerpts"))),
+        (),
+    )
+    return Change(
+        id=name,
+        question=str(record["question"]),
+        golds=tuple(questions.golds[name]),
+        first=tuple(run.predictions[name] for run in settings[0].runs),
+        second=tuple(run.predictions[name] for run in settings[1].runs),
+        exact_match=float(gap_m[0]),
+        f1=float(gap_m[1]),
+        excerpts=tuple((int(start), str(text)) for start, text in kept),
+    )

@@ -1,0 +1,96 @@
+"""How figures of a comparison are written, wherever they stand."""
+
+from collections.abc import Sequence
+
+from qa_lightning.comparison import LEVEL, Comparison, Difference, Figure
+
+NAMES = {
+    "exact_match": "EM",
+    "f1": "F1",
+    "brier_score": "Brier score",
+    "calibration_error": "calibration error",
+}
+LOWER_IS_BETTER = ("brier_score", "calibration_error")
+
+
+def number(name: str, value: float, *, signed: bool = False) -> str:
+    """Return a figure with the digits that it deserves.
+
+    >>> number("f1", 81.23), number("brier_score", -0.01234, signed=True)
+    ('81.2', '-0.012')
+    """
+    digits = 3 if name in LOWER_IS_BETTER else 1
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def interval(entry: Difference) -> str:
+    """Return a difference's interval."""
+    return " to ".join(number(entry.name, end, signed=True) for end in (entry.low, entry.high))
+
+
+def spread(name: str, figure: Figure) -> str:
+    """Return a setting's figure, with the spread of its seeds or else its interval."""
+    if figure.spread is not None:
+        return f"{number(name, figure.value)} ± {number(name, figure.spread)}"
+    return (
+        f"{number(name, figure.value)} ({number(name, figure.low)} to {number(name, figure.high)})"
+    )
+
+
+def p_value(p: float | None) -> str:
+    """Return a p-value.
+
+    >>> p_value(0.04321), p_value(0.00002), p_value(None)
+    ('0.043', '< 0.001', '')
+    """
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def is_sure(entry: Difference) -> bool:
+    """Say whether a difference is more than chance, corrected where parts were looked at."""
+    p = entry.p if entry.p_corrected is None else entry.p_corrected
+    return p is not None and p < LEVEL
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return in a sentence what the F1 says."""
+    f1 = next(entry for entry in comparison.overall if entry.name == "f1")
+    told = (
+        f"F1 {number('f1', f1.first)} → {number('f1', f1.second)}: "
+        f"{number('f1', f1.value, signed=True)} (95 %: {interval(f1)}, p {p_value(f1.p)})"
+    )
+    if f1.value == 0 and f1.low == f1.high:
+        return f"{told}: no answer's score differs."
+    return f"{told}: {'more' if is_sure(f1) else 'no more'} than chance would give."
+
+
+def cautions(comparison: Comparison) -> Sequence[str]:
+    """Return what a reader has to know of the figures."""
+    told = []
+    if comparison.left_out:
+        told.append(
+            f"{comparison.left_out:,} questions that not all runs have alike are left out: these "
+            "are no scores of the whole split."
+        )
+    if comparison.contexts < 20:
+        told.append(f"{comparison.contexts} contexts: intervals from so few are too narrow.")
+    runs = (len(comparison.first.seeds), len(comparison.second.seeds))
+    if min(runs) == 1:
+        told.append(
+            "One seed of a setting: intervals and p say how sure these runs differ on such "
+            "questions, not what another seed would give."
+        )
+    elif max(runs) < 6:
+        told.append(
+            f"{runs[0]} and {runs[1]} seeds: p is of these runs on such questions; 'p of seeds', "
+            "of swapping whole runs, cannot be small with so few."
+        )
+    return told
+
+
+def scale(entries: Sequence[Difference]) -> float:
+    """Return the greatest distance from 0 of any interval's end, for drawing."""
+    ends = (abs(end) for entry in entries for end in (entry.low, entry.high))
+    return max(ends, default=0.0) or 1.0
