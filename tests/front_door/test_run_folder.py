@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.front_door]
 CHECKPOINTS = {"checkpoints/best.ckpt", "checkpoints/last.ckpt"}
 ANSWERS = {
     f"answers/val/{name}.json"
-    for name in ("predictions", "nbest_predictions", "null_odds", "scores")
+    for name in ("predictions", "nbest_predictions", "null_odds", "scores", "questions")
 }
 
 
