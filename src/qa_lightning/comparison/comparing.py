@@ -1,7 +1,6 @@
 """Two settings on the same questions → differences, and the answers that were won and lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from qa_lightning.comparison.measuring import (
     questions_of,
     summed,
 )
+from qa_lightning.comparison.records import Change, Compared, Comparison, Difference, Figure
 from qa_lightning.comparison.resampling import (
     Floats,
     difference_intervals,
@@ -25,136 +25,11 @@ from qa_lightning.comparison.resampling import (
     swap_tests,
 )
 from qa_lightning.comparison.runs import EvaluatedRun
-from qa_lightning.comparison.settings import Pair, Setting, differences_made, settings_of
+from qa_lightning.comparison.settings import Setting, differences_made, settings_of
 from qa_lightning.errors import InputError
 
 CONFIDENCE: Final = ("brier_score", "calibration_error")
 LEVEL: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """Hold a figure of one setting, the mean over its seeds.
-
-    Attributes:
-        value: in its own unit: scores 0 to 100, Brier score and calibration error 0 to 1.
-        low: lower end of its 95 % interval, over contexts and seeds.
-        high: upper end.
-        spread: standard deviation over seeds; None of one seed.
-        by_seed: the value of each seed.
-    """
-
-    value: float
-    low: float
-    high: float
-    spread: float | None
-    by_seed: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Hold what the second setting has more of a figure than the first.
-
-    Attributes:
-        name: ``exact_match``, ``f1``, ``brier_score`` or ``calibration_error``.
-        kind: what the data is parted by; ``""`` for all of it.
-        part: the part's name.
-        count: questions in it.
-        first: the first setting's mean over seeds.
-        second: the second's.
-        value: the second less the first.
-        low: lower end of the 95 % paired bootstrap interval.
-        high: upper end.
-        p: of the randomisation test that swaps contexts; None where there is none.
-        p_corrected: for the number of parts that were looked at (Holm).
-        p_seeds: of swapping whole runs; None where there are too few seeds.
-    """
-
-    name: str
-    kind: str
-    part: str
-    count: int
-    first: float
-    second: float
-    value: float
-    low: float
-    high: float
-    p: float | None
-    p_corrected: float | None
-    p_seeds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Hold a question that one setting answers better than the other.
-
-    Attributes:
-        id: the question's.
-        question: its text.
-        golds: its gold texts.
-        first: what the first setting's runs answered.
-        second: what the second's did.
-        exact_match: the second's mean less the first's.
-        f1: the second's mean less the first's.
-        excerpts: ``[start_char, text]`` of the context, where it is kept.
-    """
-
-    id: str
-    question: str
-    golds: tuple[str, ...]
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    exact_match: float
-    f1: float
-    excerpts: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Hold a setting as it is told of.
-
-    Attributes:
-        name: folders of its runs.
-        seeds: of each run.
-        figures: by name.
-    """
-
-    name: str
-    seeds: tuple[int | None, ...]
-    figures: dict[str, Figure]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Hold what the second setting has more than the first.
-
-    Attributes:
-        stage: ``val`` or ``test``.
-        questions: that both answered.
-        left_out: questions that only some runs have, or have otherwise.
-        contexts: that the questions are on.
-        paired_seeds: the seeds of both are the same.
-        first: setting that is compared with.
-        second: setting that is compared.
-        overall: differences of all scores on all questions.
-        parts: differences of exact match and F1 on each part of the data.
-        won: answers that the second has better, the most first.
-        lost: answers that it has worse.
-        made: what differs in configuration, data and versions: what, of the first, of the second.
-    """
-
-    stage: str
-    questions: int
-    left_out: int
-    contexts: int
-    paired_seeds: bool
-    first: Compared
-    second: Compared
-    overall: tuple[Difference, ...]
-    parts: tuple[Difference, ...]
-    won: tuple[Change, ...]
-    lost: tuple[Change, ...]
-    made: tuple[Pair, ...]
 
 
 def compare_runs(
@@ -283,15 +158,7 @@ def _differences(
     intervals = difference_intervals(
         sums[1], sums[0], partial(figures, parts=count), paired_seeds=paired
     )
-    # Scores and the Brier score are means: the sums' differences have the signs that are swapped.
-    linear = len(SCORES) * count + 1
-    gaps_gv = (sums[1].mean(0) - sums[0].mean(0))[:, :linear]
-    p_values: list[float | None] = [*swap_tests(gaps_gv), None]
-    corrected: list[float | None] = [None] * len(p_values)
-    for score in range(len(SCORES)):
-        places = range(score * count + 1, (score + 1) * count)
-        for place, p in zip(places, holm([p_values[at] or 0.0 for at in places]), strict=True):
-            corrected[place] = p
+    p_values, corrected = _tests(sums, count)
     sizes = questions.is_in_pq.sum(1)
     named = [(name, *part, int(size)) for name in SCORES
              for part, size in zip(questions.parts, sizes, strict=True)]  # fmt: skip
@@ -313,6 +180,22 @@ def _differences(
         )
         for place, about in enumerate(named)
     ]
+
+
+def _tests(sums: Sequence[Floats], parts: int) -> tuple[list[float | None], list[float | None]]:
+    """Return p of each figure, and corrected for their number those of parts.
+
+    Scores and the Brier score are means: the sums' differences have the signs that are swapped.
+    """
+    linear = len(SCORES) * parts + 1
+    gaps_gv = (sums[1].mean(0) - sums[0].mean(0))[:, :linear]
+    p_values: list[float | None] = [*swap_tests(gaps_gv), None]
+    corrected: list[float | None] = [None] * len(p_values)
+    for score in range(len(SCORES)):
+        places = range(score * parts + 1, (score + 1) * parts)
+        for place, p in zip(places, holm([p_values[at] or 0.0 for at in places]), strict=True):
+            corrected[place] = p
+    return p_values, corrected
 
 
 def _changes(
