@@ -6,7 +6,8 @@ id → network, tokenizer, settings), ``stored`` (the settings beside a folder's
 ``rows`` (what is asked), ``long_texts`` and ``cutting`` (questions and documents → windows, those
 that are worth reading), ``running`` (windows → candidates), ``deciding`` (candidates → answers),
 ``records`` (what is answered), ``merging`` (answers of several documents), ``answering`` (the
-order of these), ``pipeline`` (the calls and results of transformers' removed pipeline).
+order of these), ``opening`` (documents read once and asked often), ``pipeline`` (the calls and
+results of transformers' removed pipeline).
 ``blocks`` and ``parts`` serve and write questions by the million, for ``lightning predict``.
 
 A server or a page builds on three of its names: ``QuestionAnswerer`` (immutable, shared by all
@@ -17,6 +18,7 @@ from qa_lightning.answerer.answering import QuestionAnswerer
 from qa_lightning.answerer.blocks import BlockPlan, prediction_loader
 from qa_lightning.answerer.cutting import Document
 from qa_lightning.answerer.loading import DecisionSettings, Reader, load_reader
+from qa_lightning.answerer.opening import OpenDocument, OpenFolder
 from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
 from qa_lightning.answerer.records import Answers, PlacedAnswer, Snippet
 
@@ -25,6 +27,8 @@ __all__ = [
     "BlockPlan",
     "DecisionSettings",
     "Document",
+    "OpenDocument",
+    "OpenFolder",
     "PlacedAnswer",
     "QuestionAnswerer",
     "QuestionAnsweringPipeline",

@@ -14,10 +14,12 @@ from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.devices import best_device, tokens_at_once, usable_device
 from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
+from qa_lightning.answerer.opening import OpenDocument, OpenFolder
 from qa_lightning.answerer.records import Answers
 from qa_lightning.answerer.rows import Row, checked_text, read_rows, refuse_one_text
 from qa_lightning.answerer.running import WindowRunner
 from qa_lightning.candidates import MAX_N_BEST
+from qa_lightning.documents import Document as SourceDocument
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, whole
 from qa_lightning.screening import DEFAULT_SCREEN, SCREEN_RULE, Screen
@@ -158,6 +160,30 @@ class QuestionAnswerer:
     def read(self, context: str) -> Document:
         """Tokenize a document once, to ask it any number of questions."""
         return self._cutter.documents([checked_text(context, "a document", "")])[0]
+
+    def open(self, document: str | SourceDocument | Document) -> OpenDocument:
+        """Open a document to ask it any number of questions, which cost what is read of it alone.
+
+        Args:
+            document: its text, what ``read`` made of it, or a ``documents.read_document``, whose
+                answers name file and page.
+        """
+        if isinstance(document, SourceDocument):
+            return OpenDocument(self, self.read(document.text), document)
+        read = document if isinstance(document, Document) else self.read(document)
+        return OpenDocument(self, read, None)
+
+    def open_folder(self, folder: str | Path, *, index: str | Path | None = None) -> OpenFolder:
+        """Open a folder of documents, or the index that ``qa-lightning index`` made of it.
+
+        Args:
+            folder: of text, Markdown, HTML, DOCX, PDF and JSON Lines files; or an index.
+            index: where the folder's index is kept, and brought up to date; None: nowhere.
+
+        Raises:
+            InputError: neither is there, or the index cannot be used.
+        """
+        return OpenFolder.of(self, Path(folder), None if index is None else Path(index))
 
     def answer(
         self,

@@ -35,6 +35,8 @@ class PlacedAnswer(NamedTuple):
         confidence: its probability among the n-best spans and the no-answer, 0 to 1.
         snippet: the text around it.
         document: which of several documents it stands in, from 0.
+        source: the document's name, if it is a file or of an index.
+        place: where it stands in it, in words: its page, paragraph, row or line.
     """
 
     text: str
@@ -44,6 +46,8 @@ class PlacedAnswer(NamedTuple):
     confidence: float
     snippet: Snippet
     document: int = 0
+    source: str | None = None
+    place: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

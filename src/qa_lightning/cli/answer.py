@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -44,13 +44,20 @@ def build_parser() -> jsonargparse.ArgumentParser:
         help="text, Markdown, HTML, DOCX or PDF files, - for text on standard input; of several,"
         " the best answer over all",
     )
+    parser.add_argument(
+        "--index",
+        type=str | None,
+        default=None,
+        metavar="DIR",
+        help="what `qa-lightning index` made of a folder of documents",
+    )
     parser.add_argument("--n_best", type=int, default=1, help="answers to each question")
     parser.add_argument(
         "--screen",
-        type=int | Literal["auto", "all"],
-        default="all",
+        type=int | Literal["auto", "all"] | None,
+        default=None,
         help="windows to read of all documents, those that fit the question's words best: a number,"
-        " auto (of long documents as many as serve) or all",
+        " auto (of long documents as many as serve) or all; of an index passages, a number",
     )
     parser.add_argument("--json", action="store_true", help="write a line of JSON a question")
     parser.add_argument(
@@ -71,14 +78,29 @@ def run(cfg: jsonargparse.Namespace) -> None:
     if not cfg.question and not cfg.interactive:
         raise InputError("Expected `--question` (or `--interactive`); got none.")
     answerer = _load(cfg)
-    documents = [answerer.read(source.text) for source in sources]
+    ask = _asker(answerer, sources, cfg)
     show = _show_json if cfg.json else _show
     for question in _questions(cfg):
-        if len(documents) == 1:
-            answers = answerer.answer(question, documents[0], cfg.n_best, screen=cfg.screen)
-        else:
-            answers = answerer.answer_documents(question, documents, cfg.n_best, screen=cfg.screen)
-        show(answers, sources)
+        show(ask(question), sources)
+
+
+def _asker(
+    answerer: "QuestionAnswerer", sources: "list[Document]", cfg: jsonargparse.Namespace
+) -> "Callable[[str], Answers]":
+    """Return what answers a question: from an index, a document, or several."""
+    from qa_lightning.answerer.opening import placed_in
+
+    options = {} if cfg.screen is None else {"screen": cfg.screen}
+    if cfg.index is not None:
+        folder = answerer.open_folder(Path(cfg.index).expanduser())
+        return lambda question: folder.ask(question, cfg.n_best, **options)
+    if len(sources) == 1:
+        document = answerer.open(sources[0])
+        return lambda question: document.ask(question, cfg.n_best, **options)
+    read = [answerer.read(source.text) for source in sources]
+    return lambda question: placed_in(
+        answerer.answer_documents(question, read, cfg.n_best, **options), sources
+    )
 
 
 def _load(cfg: jsonargparse.Namespace) -> "QuestionAnswerer":
@@ -104,12 +126,16 @@ def _questions(cfg: jsonargparse.Namespace) -> Iterator[str]:
 
 
 def _documents(cfg: jsonargparse.Namespace) -> "list[Document]":
-    """Return the documents, named as they were given."""
+    """Return the documents, named as they were given; none where an index has them."""
     from qa_lightning.documents import text_document
 
-    if (cfg.context is None) == (not cfg.document):
-        found = "neither" if cfg.context is None else "both"
-        raise InputError(f"Expected one of `--context` and `--document`; got {found}.")
+    given = (cfg.index is not None) + (cfg.context is not None) + bool(cfg.document)
+    if given != 1:
+        found = ("neither", "one", "both", "all")[given]
+        raise InputError(f"Expected one of `--index`, `--context` and `--document`; got {found}.")
+    if cfg.index is not None:
+        _refuse_no_index(Path(cfg.index).expanduser())
+        return []
     if cfg.context is not None:
         return [text_document(cfg.context, "context")]
     if cfg.interactive and _STANDARD_INPUT in cfg.document:
@@ -118,6 +144,13 @@ def _documents(cfg: jsonargparse.Namespace) -> "list[Document]":
             "come from there; got `--document -`. Name a file."
         )
     return [_read(name) for name in dict.fromkeys(cfg.document)]  # input is there once
+
+
+def _refuse_no_index(folder: Path) -> None:
+    """Refuse what is no index before a model is loaded."""
+    from qa_lightning.screening.index import open_newest
+
+    open_newest(folder)
 
 
 def _read(name: str) -> "Document":
@@ -143,11 +176,10 @@ def _read(name: str) -> "Document":
 def _show_json(answers: "Answers", sources: "list[Document]") -> None:
     entry = answers.to_dict()
     for answer in entry["n_best"]:
-        source = sources[answer["document"]]
+        source = sources[answer["document"]] if sources else None
         span = (answer["start_char"], answer["end_char"])
-        answer["document"] = source.name
-        answer["place"] = source.place(*span)
-        if source.pages_of(*span):
+        answer["document"] = answer.pop("source")
+        if source is not None and source.pages_of(*span):
             answer["pages"] = source.pages_of(*span)
             answer["rectangles"] = [place._asdict() for place in source.rectangles(*span)]
     line = json.dumps(entry, ensure_ascii=False) + "\n"
@@ -165,15 +197,16 @@ def _show(answers: "Answers", sources: "list[Document]") -> None:
     question = answers.question.encode(errors="replace").decode()  # a terminal's stray bytes
     console.print(Text(question, style="bold"))
     if answers.windows_read < answers.windows:
-        told = f"  {answers.windows_read:,} of {answers.windows:,} windows read"
+        what = "windows" if sources else "passages"
+        told = f"  {answers.windows_read:,} of {answers.windows:,} {what} read"
         console.print(Text(told, style="dim"))
     if not answers.is_answerable:
         share = answers.no_answer_probability
         console.print(Text(f"  no answer ({share:.0%})", style="yellow"))
         return
     for answer in answers:
-        source, span = sources[answer.document], (answer.start_char, answer.end_char)
-        place = f"{source.name}, {source.place(*span)}, characters {span[0]}-{span[1]}"
+        span = f"characters {answer.start_char}-{answer.end_char}"
+        place = f"{answer.source}, {answer.place}, {span}"
         console.print(Text(f"  {answer.text} ({answer.confidence:.0%})  {place}"))
         start, end = (c - answer.snippet.start_char for c in (answer.start_char, answer.end_char))
         around = answer.snippet.text

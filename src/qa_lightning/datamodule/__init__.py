@@ -43,7 +43,8 @@ from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource
 from qa_lightning.features import Separators, WindowSettings, separators_in_training
 from qa_lightning.resuming import ResumableLoader, leave_signals_to_parent, seeded_generator
-from qa_lightning.screening import Screen, screened_windows
+from qa_lightning.screening import Screen
+from qa_lightning.screening.examples import screened_windows
 
 __all__ = [
     "QADataModule",

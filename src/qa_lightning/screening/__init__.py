@@ -3,7 +3,8 @@
 A network reads a window in some 50 ms; what words stand where is known in a ten-thousandth of
 that. ``words`` (a text's words, as they are compared), ``places`` (at which tokens they stand, and
 so how often in windows of any length), ``ranking`` (BM25 over these counts), ``choosing`` (which
-windows are read), ``examples`` (of a data set's questions).
+windows are read), ``examples`` (of a data set's questions, read with
+what cuts them), ``index`` (an index on disk of the ``passages`` of many documents).
 """
 
 from qa_lightning.screening.choosing import (
@@ -15,7 +16,6 @@ from qa_lightning.screening.choosing import (
     Stretch,
     worth_reading,
 )
-from qa_lightning.screening.examples import screened_windows
 from qa_lightning.screening.places import WordPlaces
 
 __all__ = [
@@ -26,6 +26,5 @@ __all__ = [
     "Screen",
     "Stretch",
     "WordPlaces",
-    "screened_windows",
     "worth_reading",
 ]

@@ -1,0 +1,92 @@
+"""A folder → its files, and the documents that stand in them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from qa_lightning.documents import SUFFIXES, Document, read_document, text_document
+from qa_lightning.encodings import open_text
+from qa_lightning.errors import InputError
+
+JSON_LINES: Final = (".jsonl", ".ndjson")
+_TEXT_KEYS: Final = ("text", "context")
+_CHUNK: Final = 1 << 20
+
+
+def files_of(folder: Path, *, without: Path) -> dict[str, Path]:
+    """Return the files of documents in a folder and those below it, by their place in it.
+
+    Hidden ones are left out, and what a link leads to that is a folder.
+
+    Args:
+        folder: to look in.
+        without: a folder that is left out: the index itself may stand there.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing there"
+        raise InputError(f"Expected a folder of documents at {folder}; found {found}.")
+    skipped = without.resolve()
+    files: dict[str, Path] = {}
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (here / name).resolve() != skipped
+        )
+        for name in sorted(names):
+            path = here / name
+            known = path.suffix.lower() in {*SUFFIXES, *JSON_LINES}
+            if known and not name.startswith(".") and path.is_file():
+                files[path.relative_to(folder).as_posix()] = path
+    return files
+
+
+def content_hash(path: Path) -> str:
+    """Return 32 hexadecimal digits of a file's content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def documents_of(path: Path) -> Iterator[tuple[int, Document]]:
+    """Yield a file's documents, each with its row: 0 of a file that is one, from 1 of JSON Lines.
+
+    Raises:
+        InputError: it cannot be read, or a line holds no text.
+    """
+    if path.suffix.lower() not in JSON_LINES:
+        yield 0, read_document(path)
+        return
+    with open_text(lambda: path.open("rb"), path) as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield number, text_document(_text_of(line, path, number), f"{path.name}:{number}")
+
+
+def _text_of(line: str, path: Path, number: int) -> str:
+    try:
+        row: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"Expected JSON in line {number} of {path}; it is none: {error}") from None
+    texts = [row.get(key) for key in _TEXT_KEYS] if isinstance(row, dict) else []
+    for text in texts:
+        if isinstance(text, str):
+            return text
+    found = f"the keys {', '.join(row)[:80]}" if isinstance(row, dict) else type(row).__name__
+    raise InputError(
+        f"Expected a JSON object with `text` (or `context`) in line {number} of {path}; got "
+        f"{found}."
+    )
