@@ -74,6 +74,37 @@ def test_panels_show_answers_in_their_contexts(squad, capsys, monkeypatch):
     assert "'telescópio' → no span (unaligned, 0.00)" in told
 
 
+def test_of_long_contexts_what_is_around_the_answers_is_shown(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    context = "".join(f"Frase {number} do contrato. " for number in range(9_000))
+    places = [context.index(f"Frase {number} ") for number in (2, 5_000, 5_004, 8_000)]
+    gold = {"text": [context[a : a + 7] for a in places] + ["nada"], "answer_start": [*places, 0]}
+    rows = [
+        {"id": "1", "context": context, "question": "?", "answers": gold},
+        {
+            "id": "2",
+            "context": context,
+            "question": "?",
+            "answers": {"text": [], "answer_start": []},
+        },
+    ]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    audit(tmp_path / "x.json", "--show", 2, "--language", "pt")
+    panels = re.sub(r"\W+", " ", capsys.readouterr().out.split("Audit")[0])
+    for number in (0, 2, 5_000, 5_004, 8_000):
+        assert f"Frase {number} do contrato" in panels
+    assert "Frase 7000" not in panels
+    assert len(panels) < 6_000
+
+
+def test_wrapped_lines_keep_their_indentation(squad, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    audit(squad, "--language", "pt")
+    lines = [line[1:-1] for line in capsys.readouterr().out.splitlines() if line[:1] == "│"]
+    first = next(n for n, line in enumerate(lines) if "moved: stands" in line)
+    assert [len(line) - len(line.lstrip()) for line in lines[first : first + 3]] == [3, 3, 3]
+
+
 def test_lines_hold_one_answer_each(squad, tmp_path):
     output = tmp_path / "new folder" / "lines.jsonl"
     audit(squad, "--output", output, "--language", "pt")
@@ -156,8 +187,8 @@ def test_the_page_is_self_contained_escaped_and_filtered(squad, tmp_path):
     assert not any("src" in attrs or "href" in attrs for _, attrs in page.tags)
     # HTML would drop the blanks that set the summary's lines in.
     told = path.read_text(encoding="utf-8")
-    assert "<td>  without an answer</td>" in told
-    assert re.search(r"\btd \{[^}]*white-space: pre-wrap", told)
+    assert '<td style="padding-left: 2em">without an answer</td>' in told
+    assert re.search(r"\barticle p \{[^}]*white-space: pre-wrap", told)
     assert page.statuses == ["exact", "surface", "surface", "unaligned"]
     assert page.marked == ["brancos", "89,4%", "O século XX"]
     filters = [attrs["data-status"] for tag, attrs in page.tags if tag == "button"]

@@ -93,6 +93,18 @@ def test_an_encoding_is_guessed_and_the_guess_is_shown(
         assert f"iconv -f ITS-ENCODING -t UTF-8 {name}" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Fica até lá", "Où est né Émile ?", "Größe", "¿Cuándo nació?", "Perché è così", "Så är det"],
+)
+def test_a_few_accents_among_letters_are_latin(tmp_path: Path, text: str) -> None:
+    """So little says nothing of frequencies: "é" was read as the Cyrillic "й"."""
+    gold = {"text": [text], "answer_start": [0]}
+    row = {"id": "1", "title": "", "context": text, "question": "?", "answers": gold}
+    for name in ("x.csv", "x.json"):
+        assert load_examples(write(tmp_path / name, [row], "cp1252")).to_list() == [row]
+
+
 @pytest.mark.parametrize("encoding", ["gbk", "big5", "shift_jis", "euc_kr", "cp1252", "iso8859_9"])
 def test_no_guess_is_silent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, encoding: str

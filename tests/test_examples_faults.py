@@ -54,10 +54,10 @@ FAULTS = [
     ({"answers": ...}, "`answers` is missing"),
     ({"answers": None}, "`answers` is missing"),
     ({"answers": 5}, "`answers` is an integer, not {text, answer_start}"),
-    ({"answers": "Lima"}, "`answers` is the text 'Lima', which is not JSON"),
-    ({"answers": {"text": ["Lima"]}}, "`answers` has the keys ['text'], not text and answer_start"),
+    ({"answers": '{"text": ["Li'}, """`answers` is the text '{"text": ["Li', which is not JSON"""),
+    ({"answers": {"said": "Lima"}}, "`answers` has the keys ['said'], not text and answer_start"),
     ({"answers": [7]}, "`answers` holds an integer that is not {text, answer_start}"),
-    ({"answers": [{"text": "Lima"}]}, "`answers` holds an object that is not {text, answer_start}"),
+    ({"answers": [{"said": "Lima"}]}, "`answers` holds an object that is not {text, answer_start}"),
     (
         {"answers": {"text": ["a", "b"], "answer_start": [0]}},
         "`answers` has 2 text and 1 answer_start",
@@ -72,7 +72,10 @@ FAULTS = [
     ({"answers": {"text": ["a"], "answer_start": [2**31]}}, "the answer_start 2147483648;"),
     ({"answers": {"text": [None], "answer_start": [0]}}, "`answers` has a text that is null"),
     ({"answers": {"text": ["\udc80"], "answer_start": [0]}}, "has a text that holds the lone"),
-    ({"answers": {"text": ["a"], "answer_start": 0}}, "pairs a list of text with an integer"),
+    ({"answers": {"text": ["a", "b"], "answer_start": 0}}, "pairs a list of text with an integer"),
+    ({"answers": ["a", "b"], "answer_start": [0]}, "`answers` has 2 text and 1 answer_start"),
+    ({"answers": 7, "answer_start": 0}, "`answers` has a text that is an integer"),
+    ({"answers": ["a", "b"], "answer_start": 0}, "pairs a list of text with an integer"),
     ({"is_impossible": "maybe"}, "`is_impossible` is 'maybe', not true or false"),
 ]
 
@@ -118,7 +121,7 @@ def test_places_in_nested_files(tmp_path: Path) -> None:
         return {"context": "c", "qas": list(questions)}
 
     good = {"id": "g", "question": "?", "answers": []}
-    bad = {"id": "b", "question": "?", "answers": [{"text": "x"}]}
+    bad = {"id": "b", "question": "?", "answers": [{"said": "x"}]}
     data = [
         article(paragraph(good, bad), {"context": "c"}),
         article(paragraph(), paragraph("?", {"question": "?", "answers": []})),

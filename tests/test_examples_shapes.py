@@ -164,6 +164,10 @@ SHAPES: dict[str, Callable[[list[Row]], Any]] = {
     "pandas by columns": lambda rows: json.loads(pd.DataFrame(rows).to_json()),
     "pandas split": lambda rows: json.loads(pd.DataFrame(rows).to_json(orient="split")),
     "pandas table": lambda rows: json.loads(pd.DataFrame(rows).to_json(orient="table")),
+    "lists of columns": lambda rows: pd.DataFrame(rows).to_dict("list"),
+    "columns as a data set's": lambda rows: datasets.Dataset.from_list(rows)[:],
+    "a document of many lines": lambda rows: json.dumps({"data": paragraphs(rows)}, indent=1),
+    "rows of many lines": lambda rows: "\n" + json.dumps(rows, indent=1),
     "pandas records": lambda rows: json.loads(pd.DataFrame(rows).to_json(orient="records")),
 }
 
@@ -312,6 +316,108 @@ def test_a_text_beside_its_start_whatever_it_is_called(tmp_path: Path, name: str
         expected = [row["answers"] for row in rows] + [{"text": [], "answer_start": []}]
         for kind in ("csv", "parquet", "json", "jsonl"):
             assert load_examples(tmp_path / f"x.{kind}")["answers"][:] == expected
+
+
+BESIDE: dict[str, Callable[[Row], Row]] = {
+    "a text": lambda one: one,
+    "an object without a place": lambda one: {**one, "answers": {"text": one["answers"]}},
+    "an object with a place of its own": lambda one: {
+        "answers": {"text": one["answers"], "answer_start": one["answer_start"]},
+        "answer_start": 1,
+    },
+    "a list": lambda one: {"answers": [one["answers"]], "answer_start": [one["answer_start"]]},
+    "a list and a number": lambda one: {**one, "answers": [one["answers"]]},
+    "a list of objects": lambda one: {**one, "answers": [{"text": one["answers"]}]},
+    "a text and a list": lambda one: {**one, "answer_start": [one["answer_start"]]},
+    "lists of objects and of places": lambda one: {
+        "answers": [{"text": one["answers"]}], "answer_start": [one["answer_start"]]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", BESIDE)
+@pytest.mark.parametrize("name", ["answers", "answer", "answer_text"])
+def test_a_place_beside_answers_of_any_form(tmp_path: Path, form: str, name: str) -> None:
+    rows = [row for seed in range(5) for row in made_rows(seed) if len(records(row)) == 1]
+    flat = []
+    for row in rows:
+        own = {"answers": records(row)[0]["text"], "answer_start": records(row)[0]["answer_start"]}
+        beside = BESIDE[form](own)
+        shared = {key: row[key] for key in ("context", "question")}
+        flat.append({**shared, name: beside.pop("answers"), **beside})
+    expected = [row["answers"] for row in rows]
+    (tmp_path / "x.jsonl").write_text(lines(flat))
+    pq.write_table(pa.Table.from_pylist(flat), tmp_path / "x.parquet")
+    pd.DataFrame(flat).to_csv(tmp_path / "x.csv", index=False)
+    for kind in ("jsonl", "parquet", "csv"):
+        assert load_examples(tmp_path / f"x.{kind}")["answers"][:] == expected
+    renamed = [{"answers.x" if key == name else key: row[key] for key in row} for row in flat]
+    (tmp_path / "x.jsonl").write_text(lines(renamed))
+    for canonical in ("answers", "answer_text"):
+        columns = {canonical: "answers.x", "answer_start": "answer_start"}
+        assert load_examples(tmp_path / "x.jsonl", columns=columns)["answers"][:] == expected
+
+
+@pytest.mark.parametrize("answer", ["1535", "8,25", "[sic] Lima", "{x}", "None", "nan"])
+def test_an_answer_is_a_text_whatever_it_looks_like(tmp_path: Path, answer: str) -> None:
+    context = f"Foi {answer} em Lima"
+    row = {"context": context, "question": "?", "answers": answer}
+    for start in ({}, {"answer_start": 4}):
+        (tmp_path / "x.jsonl").write_text(lines([row | start]))
+        pd.DataFrame([row | start]).to_csv(tmp_path / "x.csv", index=False)
+        for kind in ("jsonl", "csv"):
+            found = load_examples(tmp_path / f"x.{kind}")["answers"][0]
+            assert found == {"text": [answer], "answer_start": [4]}
+
+
+@pytest.mark.parametrize("token", ["NaN", "nan", "None", "null", "NULL", "NA", "<NA>", "N/A", ""])
+def test_what_tables_of_text_write_for_nothing_is_no_answer(tmp_path: Path, token: str) -> None:
+    """In CSV; where JSON says "None" that is a text, since there null says that there is none."""
+    flat = [
+        {"id": "1", "context": "Lima, Peru", "question": "?", "title": "t", "is_impossible": 0.0,
+         "answer_text": "Peru", "answer_start": 6.0},
+        dict.fromkeys(("title", "is_impossible", "answer_text", "answer_start"), math.nan)
+        | {"id": "NA", "context": "Lima, Peru", "question": token or "?"},
+    ]  # fmt: skip
+    pd.DataFrame(flat).to_csv(tmp_path / "x.csv", index=False, na_rep=token)
+    rows = load_examples(tmp_path / "x.csv").to_list()
+    assert [row["answers"]["text"] for row in rows] == [["Peru"], []]
+    assert [rows[1][name] for name in ("id", "title", "question")] == ["NA", "", token or "?"]
+    said = {"context": "Lima", "question": "?", "answer_text": token, "answer_start": 0}
+    (tmp_path / "x.jsonl").write_text(lines([said]))
+    found = load_examples(tmp_path / "x.jsonl")["answers"][0]["text"]
+    assert found == ([token] if token else [])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("style", ["", "sep", "capitals", "blanks", "empty rows", "local"])
+def test_spreadsheets(tmp_path: Path, delimiter: str, style: str) -> None:
+    rows = [row for row in made_rows(5, contexts=8) if len(records(row)) == 1]
+    flat = [
+        {"id": row["id"], "context": row["context"], "question": row["question"]}
+        | {"answer": records(row)[0]["text"], "answer_start": records(row)[0]["answer_start"]}
+        for row in rows
+    ]
+    frame = pd.DataFrame(flat)
+    if style in ("capitals", "blanks"):
+        frame.columns = [n.title() if style == "capitals" else f" {n}" for n in frame.columns]
+    if style == "local":
+        frame["is_impossible"] = "FALSO"
+        frame["answer_start"] = [f"{start},0" for start in frame["answer_start"]]
+    text = frame.to_csv(index=False, sep=delimiter, lineterminator="\r\n")
+    text = f"sep={delimiter}\r\n{text}" if style == "sep" else text
+    text += (delimiter * 4 + "\r\n") * 3 if style == "empty rows" else ""
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be"):
+        (tmp_path / "x.csv").write_bytes(text.encode(encoding))
+        found = load_examples(tmp_path / "x.csv")
+        assert found["answers"][:] == [row["answers"] for row in rows]
+        assert found["id"][:] == [row["id"] for row in rows]
+    broken = text.rstrip() + delimiter + "x\r\n"
+    (tmp_path / "x.csv").write_text(broken, newline="")
+    if style != "empty rows":
+        last = text.count("\r\n")
+        with pytest.raises(InputError, match=f"line {last}: has "):
+            load_examples(tmp_path / "x.csv")
 
 
 def test_a_consensus_that_is_no_place_is_not_read(tmp_path: Path) -> None:

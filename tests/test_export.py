@@ -105,7 +105,8 @@ def test_the_card_names_base_model_licence_seed_and_batch(
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     torch.save(checkpoint, tmp_path / "run" / "checkpoints" / "best.ckpt")
     scores = tmp_path / "scores.json"
-    scores.write_text(json.dumps({**SCORES, "temperature": 1.75}))
+    by_the_way = {"windows_without_label": 3.0, "total": 9.0, "HasAns_total": 5, "examples": 9}
+    scores.write_text(json.dumps({**SCORES, **by_the_way, "temperature": 1.75}))
     options = () if licence is None else ("--license", licence)
     output = tmp_path / "model"
     run("--checkpoint", tmp_path / "run", "--output", output, "--scores", scores, *options)
@@ -120,7 +121,8 @@ def test_the_card_names_base_model_licence_seed_and_batch(
     assert "| batch_size | `6` |" in card
     table = card.split("## Scores")[1].split("##")[0]
     assert "f1" in table
-    assert "temperature" not in table
+    for name in ("temperature", "global_step", *by_the_way):
+        assert name not in table
     assert "temperature" in card.split("## How it answers")[1]
 
 

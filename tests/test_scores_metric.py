@@ -123,6 +123,11 @@ def test_none_is_no_answer():
             "each prediction to be a text.* 'q7' has a dict",
         ),
         ({"q7": 3.0}, {"q7": "Lima"}, "id 'q7' has a float"),
+        ({7: "Lima"}, {"7": "Lima"}, "'7' of the references is str, and 7 of the .* int"),
+        ({"7": "Lima"}, {7: "Lima"}, "7 of the references is int, and '7' of the .* str"),
+        ({"1": "a", 7: "Lima"}, {"1": "a", "7": "Lima"}, "Expected ids of one type; '7'"),
+        ({"1": "a", 7: "Lima"}, {"1": None, "7": "Lima"}, "Expected ids of one type; '7'"),
+        ({"a/1": "a"}, {"1": "a", "7": "Lima"}, "no id is in both: the first are 'a/1' and '1'"),
     ],
 )
 def test_what_has_another_form_is_refused(predictions, references, told):

@@ -8,6 +8,7 @@ guess would read it better.
 import codecs
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -25,6 +26,9 @@ _SAMPLE = 1 << 16  # bytes of words that are looked at
 _SHOWN = 80  # characters of a line in a warning
 _DAMAGED = 4  # so many sound characters beside each broken one: UTF-8, but damaged
 _CONFUSED = 0.3  # the share of unlikely characters up to which the detector keeps a guess
+_FOREIGN = re.compile(rb"[\x80-\xff]+")
+_ALONE = 1.34  # the length of such runs: "ção" and "ões" have two
+_LATIN_LETTERS = 0.9  # so many of them are letters of one language
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
@@ -157,10 +161,20 @@ def _guesses(sample: bytes) -> list[str]:
         matches, key=lambda match: (match.chaos - match.coherence, _KNOWN.index(match.encoding))
     )
     names = [match.encoding for match in ranked]
-    if names and names[0] in _LATIN:
+    if _has_single_letters(sample) or (names and names[0] in _LATIN):
         latin = sorted(_LATIN, key=lambda name: -_share_of_letters(sample.decode(name, "replace")))
         names = [*latin, *(name for name in names if name not in _LATIN)]
     return names
+
+
+def _has_single_letters(sample: bytes) -> bool:
+    """Tell whether accented letters stand alone among others, as Latin scripts alone have them.
+
+    Little text says little of letters' frequencies, by which the detector goes.
+    """
+    runs = [len(run) for run in _FOREIGN.findall(sample)]
+    latin = _share_of_letters(sample.decode(_LATIN[0], "replace"))
+    return sum(runs) <= _ALONE * len(runs) and latin >= _LATIN_LETTERS
 
 
 def _share_of_letters(text: str) -> float:

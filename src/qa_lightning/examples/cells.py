@@ -6,7 +6,14 @@ import math
 import re
 from typing import Any
 
-_WHOLE = re.compile(r"\s*(-?\d+)(\.0*)?\s*")
+_WHOLE = re.compile(r"\s*(-?\d+)(\.0*|,0)?\s*")
+# What tables of text write where there is nothing; pandas reads these so too.
+NO_VALUES = frozenset(
+    ("NaN", "nan", "-nan", "None", "null", "NULL", "NA", "<NA>", "N/A", "n/a", "#N/A", "#NA")
+)
+# Spreadsheets write these in their user's language.
+_TRUE = (1, "true", "1", "1.0", "yes", "verdadeiro", "sim", "verdadero", "vrai", "wahr", "vero")
+_FALSE = (0, "", "false", "0", "0.0", "no", "falso", "não", "faux", "falsch")
 
 
 class FaultError(Exception):
@@ -64,9 +71,9 @@ def read_flag(value: Any) -> bool:
         FaultError: it is something else.
     """
     key = value.strip().lower() if isinstance(value, str) else value
-    if key in (None, "", False, "false", "0", "0.0", "no"):
+    if key in (None, False) or key in _FALSE:
         return False
-    if key in (True, "true", "1", "1.0", "yes"):
+    if key is True or key in _TRUE:
         return True
     raise FaultError(f"is {value!r}, not true or false")
 

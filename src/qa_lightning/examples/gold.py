@@ -1,9 +1,10 @@
 """Every form in which files hold gold answers → texts and starts.
 
 Forms: ``{"text": [...], "answer_start": [...]}`` (the Hub's), ``[{"text", "answer_start"}, ...]``
-(the SQuAD files'), MRQA's ``char_spans``, ends in place of texts, bare texts, either of them with
+(the SQuAD files'), MRQA's ``char_spans``, ends in place of texts, bare texts, each of them with
 single values, written out in a text cell (JSON, or the Python notation that ``Dataset.to_csv`` and
-pandas write), or a pair of columns; NewsQA's ranges. Numbers may be ``22``, ``22.0`` or ``"22"``.
+pandas write), or with the places beside them; NewsQA's ranges. Numbers may be ``22``, ``22.0`` or
+``"22"``.
 """
 
 import re
@@ -25,6 +26,7 @@ _STARTS = ("answer_start", "start", "start_char", "s")
 _ENDS = ("answer_end", "end", "end_char", "e")
 _NOWHERE = (0, -1)  # where files put an answer that there is none of
 _RANGE = re.compile(r"(\d+):(\d+)")
+_WRITTEN_OUT = re.compile(r"\s*[\[{]\s*[\[{'\"]")
 _NONE_MEANT = frozenset({"noAnswer", "badQuestion"})
 
 
@@ -50,46 +52,69 @@ class _Answer(NamedTuple):
     end: Any = None
 
 
-def read_answers(value: Any, context: str = "") -> Gold:
-    """Read the ``answers`` of one row in any of the forms above.
+def read_gold(value: Any, start: Any = None, context: str = "") -> Gold:
+    """Read the answers of one row in any of the forms above.
 
     Args:
-        value: what the row has.
-        context: its context, where texts without a place are looked for.
+        value: what the row has: answers, or what they say.
+        start: where they stand, if that is beside them; an answer's own place goes before it.
+        context: the row's, where texts without a place are looked for.
 
     Raises:
-        FaultError: it has none of these forms, or single values are wrong.
+        FaultError: it has none of these forms, the two do not belong together, or single values
+            are wrong.
 
-    >>> read_answers([{"text": "Lima", "answer_start": 7}])
+    >>> read_gold([{"text": "Lima", "answer_start": 7}])
     Gold(texts=['Lima'], starts=[7], unplaced=0)
-    >>> read_answers('{"text": ["Lima"], "answer_start": [7]}').starts
+    >>> read_gold('{"text": ["Lima"], "answer_start": [7]}').starts
+    [7]
+    >>> read_gold("Lima", "7.0").starts
     [7]
     """
-    if isinstance(value, (str, bytes)):
-        value = parse_cell(read_text(value))
+    start = _start_beside(start)
+    value = _parsed(value, context)
     if isinstance(value, dict):
-        value = _records(value)
-    if not _is_list(value):
-        raise FaultError(f"is {kind_name(value)}, not {{text, answer_start}} or a list of these")
+        value = _records(value, start)
+    elif not _is_list(value):
+        value = _zipped(value, start) if _is_list(start) else [_single(value, start, context)]
+    elif start is not None and value and not all(map(_is_placed, value)):
+        value = _zipped(value, start)
     return _placed([answer for item in value for answer in _read_item(item, context)], context)
 
 
-def read_pair(text: Any, start: Any, context: str = "") -> Gold:
-    """Read answers whose texts and starts stand apart: lists, single values or cells.
-
-    Raises:
-        FaultError: the two do not belong together, or single values are wrong.
-    """
+def _start_beside(start: Any) -> Any:
+    """Return what a row has as the place of its answers: None, a number or a list of them."""
     if is_absent(start) or start == "":
-        return _read_texts(text, context)
-    is_cell = isinstance(start, str) and whole_number(start) is None
-    start = parse_cell(start) if is_cell else start
-    if _is_list(start) and isinstance(text, str):
-        text = parse_cell(text)
-    if not _is_list(text) and not _is_list(start):
-        is_none = is_absent(text) and whole_number(start) in _NOWHERE
-        return _placed([_Answer("" if is_none else text, start)], context)
-    return _placed(_zipped(text, start), context)
+        return None
+    return parse_cell(start) if isinstance(start, str) and whole_number(start) is None else start
+
+
+def _parsed(value: Any, context: str) -> Any:
+    """Return what a text cell holds: answers written out, or else what the answer says."""
+    if not isinstance(value, (str, bytes)):
+        return value
+    text = read_text(value)
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        return parse_cell(text)
+    except FaultError:
+        if _WRITTEN_OUT.match(text) and text not in context:
+            raise
+        return text  # an answer may begin with a bracket
+
+
+def _single(value: Any, start: Any, context: str) -> _Answer:
+    """Return an answer that is no list nor object; a number only where it is seen to stand."""
+    if is_absent(value) and (start is None or whole_number(start) in _NOWHERE):
+        return _Answer("", start)
+    number = None if isinstance(value, str) else whole_number(value)
+    place = whole_number(start)
+    if number is not None and place is not None and context.startswith(str(number), max(place, 0)):
+        return _Answer(str(number), start)
+    if not isinstance(value, str) and start is None:
+        raise FaultError(f"is {kind_name(value)}, not {{text, answer_start}} or a list of these")
+    return _Answer(value, start)
 
 
 def read_ranges(value: Any, context: str, *, of_tokens: bool = False) -> Gold:
@@ -108,36 +133,50 @@ def read_ranges(value: Any, context: str, *, of_tokens: bool = False) -> Gold:
     return _placed([_between(start, end, context) for start, end in bounds], context)
 
 
-def _read_texts(text: Any, context: str) -> Gold:
-    """Read texts whose places are not told, or answers of any form."""
-    if is_absent(text) or text == "":
-        return Gold([], [])
-    if isinstance(text, str) and not text.lstrip().startswith(("{", "[")):
-        return _placed([_Answer(text, None)], context)
-    return read_answers(text, context)
-
-
-def _records(columns: dict[str, Any]) -> list[Any]:
+def _records(columns: dict[str, Any], start: Any) -> list[Any]:
     """Return the answers that one object stands for: itself, or one for each place in its lists."""
     text: Any = columns.get("text")
-    starts = _first(columns, _STARTS)
     if "char_spans" in columns and _is_list(text):
         spans = columns["char_spans"]
         return [{"text": item, "char_spans": s} for item, s in zip(text, spans, strict=False)]
-    if "text" in columns and starts:
-        start = columns[starts]
-        return _zipped(text, start) if _is_list(text) or _is_list(start) else [columns]
+    if "text" in columns:
+        own = _first(columns, _STARTS)
+        start = columns[own] if own else start
+        if is_absent(text) and is_absent(start):
+            return []
+        return _zipped(text, start) if _is_list(text) or _is_list(start) else [_Answer(text, start)]
     if _NONE_MEANT.isdisjoint(columns) and not (_first(columns, _ENDS) or "char_spans" in columns):
         raise FaultError(f"has the keys {sorted(map(str, columns))}, not text and answer_start")
     return [columns]
 
 
-def _zipped(text: Any, start: Any) -> list[_Answer]:
+def _is_placed(item: Any) -> bool:
+    """Tell whether an answer says where it stands, or that there is none."""
+    if not isinstance(item, dict):
+        return False
+    return bool(_first(item, _STARTS)) or "char_spans" in item or not _NONE_MEANT.isdisjoint(item)
+
+
+def _beside(item: Any, start: Any) -> Any:
+    """Return an answer with the place that stands beside it, unless it has its own."""
+    if _is_placed(item) or (isinstance(item, dict) and "text" not in item):
+        return item
+    return _Answer(item["text"] if isinstance(item, dict) else item, start)
+
+
+def _zipped(text: Any, start: Any) -> list[Any]:
+    """Pair texts with places; texts without any are looked for."""
+    if _is_list(text) and start is None:
+        return [_Answer(item, None) for item in text]
+    if _is_list(text) and len(text) == 1 and not _is_list(start):
+        start = [start]
+    if _is_list(start) and len(start) == 1 and not _is_list(text):
+        text = [text]
     if _is_list(text) != _is_list(start):
         raise FaultError(f"pairs {kind_name(text)} of text with {kind_name(start)} of answer_start")
     if len(text) != len(start):
         raise FaultError(f"has {len(text)} text and {len(start)} answer_start: each text has one")
-    return [_Answer(*pair) for pair in zip(text, start, strict=True)]
+    return [_beside(*pair) for pair in zip(text, start, strict=True)]
 
 
 def _read_item(item: Any, context: str) -> Iterator[_Answer]:
@@ -153,8 +192,9 @@ def _read_item(item: Any, context: str) -> Iterator[_Answer]:
             written = context[start : last + 1]
             told = read_text(item.get("text", written))
             yield _Answer(written if written.casefold() == told.casefold() else told, start)
-    elif "text" in item and (starts := _first(item, _STARTS)):
-        yield _Answer(item["text"], item[starts])
+    elif "text" in item:
+        starts = _first(item, _STARTS)
+        yield _Answer(item["text"], item[starts] if starts else None)
     elif (starts := _first(item, _STARTS)) and (ends := _first(item, _ENDS)):
         yield _between(_read_start(item[starts]), _read_start(item[ends]), context)
     elif _NONE_MEANT.isdisjoint(item):

@@ -97,16 +97,29 @@ def _entries(document: Any, path: Path | str, columns: ColumnNames) -> tuple[str
 
 
 def _table_rows(document: dict[str, Any], columns: ColumnNames) -> list[Any] | None:
-    """Return the rows of a table as pandas writes it, by columns or by ``orient="split"``."""
+    """Return the rows of a table by columns: dicts as pandas writes them, lists, or "split"."""
     names, cells = document.get("columns"), document.get("data")
     if isinstance(names, list) and isinstance(cells, list):
         return [
             dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in cells
         ]
+    if not columns.has_question(document):
+        return None
     values = list(document.values())
-    if columns.has_question(document) and all(isinstance(value, dict) for value in values):
+    if all(isinstance(value, dict) for value in values):
         return [{name: value.get(key) for name, value in document.items()} for key in values[0]]
-    return None
+    first = next((value for value in values if isinstance(value, list)), None)
+    if first is None or isinstance(first_of(document, columns.question), str):
+        return None
+    return [{name: _item(value, n) for name, value in document.items()} for n in range(len(first))]
+
+
+def _item(column: Any, number: int) -> Any:
+    """Return one row's part of a column; of structures, which are columns of their own, too."""
+    if isinstance(column, dict):
+        return {name: _item(inner, number) for name, inner in column.items()}
+    is_there = isinstance(column, list) and number < len(column)
+    return column[number] if is_there else None
 
 
 def _parts(entry: Mapping[str, Any], columns: ColumnNames) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Files → raw batches, one reader a kind of file; what cannot be parsed at all is told here."""
 
-import csv
+import contextlib
 import gzip
 import io
 import json
@@ -19,6 +19,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.examples.json_texts import parse_json
 from qa_lightning.examples.nested import document_rows, nested_rows, shape_of
 from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row, Unreadable
+from qa_lightning.examples.spreadsheets import csv_rows
 from qa_lightning.examples.tables import row_dicts
 
 _BATCH_ROWS = 5_000  # bounds the Python objects alive at a time
@@ -89,6 +90,10 @@ def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
             f"Expected JSON in {path}; it breaks at line {error.lineno}, column {error.colno}: "
             f"{error.msg}. Mend it there, or name a file of JSON Lines `.jsonl`."
         ) from None
+    yield from _document_batches(document, path, columns)
+
+
+def _document_batches(document: Any, path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     shape = shape_of(document) if isinstance(document, dict) or _nests(document) else ""
     yield from _batches(document_rows(document, path, columns), path, "row", shape)
 
@@ -108,8 +113,19 @@ def _starts_with_whole_line(text: str) -> bool:
 
 
 def _read_json_lines(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+    """Read an object a line; one JSON document under such a name is read as what it is."""
     with open_text(lambda: _open(path), path) as stream:
-        yield from _batches(_line_rows(stream, columns), path, "line")
+        head: list[str] = []
+        while not "".join(head[-1:]).strip() and (line := stream.readline()):
+            head.append(line)
+        lines: Iterable[str] = chain(head, stream)
+        if not _starts_with_whole_line("".join(head)):
+            text = "".join(lines)
+            with contextlib.suppress(json.JSONDecodeError):
+                yield from _document_batches(parse_json(text), path, columns)
+                return
+            lines = io.StringIO(text, newline="\n")
+        yield from _batches(_line_rows(lines, columns), path, "line")
 
 
 def _line_rows(stream: Iterable[str], columns: ColumnNames) -> Iterator[KeyedRow]:
@@ -134,41 +150,8 @@ def _parse_line(text: str) -> Row:
 
 
 def _read_csv(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
-    # The module's limit of 131,072 characters a cell is shorter than long documents.
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
     with open_text(lambda: _open(path), path, newline="") as text:
-        first_line = text.readline()
-        # An unpacked stream cannot go back.
-        reader = csv.reader(
-            chain((first_line,), text), delimiter=_delimiter(first_line), strict=True
-        )
-        try:
-            yield from _batches(_cell_rows(reader, columns), path, "line")
-        except csv.Error as error:
-            raise InputError(
-                f"Expected CSV in {path}; it breaks near line {reader.line_num}: {error}. Texts "
-                'with separators, quotes or line breaks stand in "...", quotes in them doubled.'
-            ) from None
-
-
-def _delimiter(header: str) -> str:
-    """Choose what parts most columns: spreadsheets in many languages write semicolons."""
-    return max(
-        ",;\t", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), []))
-    )
-
-
-def _cell_rows(reader: Any, columns: ColumnNames) -> Iterator[KeyedRow]:
-    """Yield a mapping a record; an empty cell is an absent value."""
-    header: list[str] = next(reader, [])
-    line = reader.line_num + 1
-    for cells in reader:
-        if cells and len(cells) != len(header):
-            yield line, Unreadable(f"has {len(cells)} cells where the header has {len(header)}")
-        elif cells:
-            # Both cells of an answer pair stay, so that "both empty" is seen as: no answer.
-            yield line, {name: cell or None for name, cell in zip(header, cells, strict=True)}
-        line = reader.line_num + 1
+        yield from _batches(csv_rows(text, path, columns), path, "line")
 
 
 def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from qa_lightning.examples.cells import FaultError, is_absent, read_flag, read_text, whole_number
-from qa_lightning.examples.gold import Gold, read_answers, read_pair, read_ranges
+from qa_lightning.examples.gold import Gold, read_gold, read_ranges
 from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, Row, Unreadable
 
 
@@ -133,7 +133,9 @@ def _read_gold(columns: ColumnNames, required: bool, context: str, row: Mapping[
     # `answer_text`.
     told.sort(key=lambda one: is_absent(one[1][0]))
     if told:
-        return _read_form(*told[0], context)
+        form, values = told[0]
+        beside = values[1] if len(form) > 1 else lookup(row, columns.beside)
+        return _read_form(form, values[0], beside, context)
     if required and not any(form[0] in row for form in columns.answer_forms if len(form) > 1):
         raise FaultError("is missing (write empty lists for a question without an answer)")
     return Gold([], [])
@@ -146,12 +148,10 @@ def _is_told(form: Sequence[str], values: Sequence[Any]) -> bool:
     return not all(map(is_absent, values))
 
 
-def _read_form(form: Sequence[str], values: Sequence[Any], context: str) -> Gold:
-    if len(form) > 1:
-        return read_pair(values[0], values[1], context)
+def _read_form(form: Sequence[str], value: Any, beside: Any, context: str) -> Gold:
     if form[0].endswith("_ranges"):
-        return read_ranges(values[0], context, of_tokens="token" in form[0])
-    return read_answers(values[0], context)
+        return read_ranges(value, context, of_tokens="token" in form[0])
+    return read_gold(value, beside, context)
 
 
 def _to_table(examples: Sequence[_Example]) -> pa.Table:

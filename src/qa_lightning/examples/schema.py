@@ -89,6 +89,7 @@ class ColumnNames:
 
     Attributes:
         answer_forms: the columns that hold answers, one or a pair (texts, starts), best first.
+        beside: the column of the starts of answers that have none of their own.
         given: the canonical names that the user mapped.
     """
 
@@ -98,6 +99,7 @@ class ColumnNames:
     question: tuple[str, ...] = _NAMES["question"]
     is_impossible: tuple[str, ...] = _NAMES["is_impossible"]
     answer_forms: tuple[tuple[str, ...], ...] = _ANSWER_FORMS
+    beside: str = "answer_start"
     given: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
@@ -122,6 +124,7 @@ class ColumnNames:
         return cls(
             **{name: (mapped[name],) for name in _NAMES if name in mapped},
             answer_forms=_answer_forms(mapped),
+            beside=mapped.get("answer_start", "answer_start"),
             given=frozenset(mapped),
         )
 
@@ -135,10 +138,26 @@ class ColumnNames:
 
     def wanted(self, names: Iterable[str]) -> list[str]:
         """Choose the columns of a file that are read at all."""
-        every = {name for form in self.answer_forms for name in form}
-        every |= {column for name in _NAMES for column in getattr(self, name)}
-        every |= {name.partition(".")[0] for name in every} | set(CONTAINERS)
+        every = self._known() | set(CONTAINERS)
         return [name for name in names if name in every]
+
+    def spelled(self, names: Sequence[str]) -> list[str]:
+        """Return a spreadsheet's names without blanks, and capitals where that makes them known.
+
+        >>> ColumnNames().spelled(["ID", " Context", "Who"])
+        ['id', 'context', 'Who']
+        """
+        known, spelled = self._known(), []
+        for name in map(str.strip, names):
+            lower = name.lower()
+            is_free = lower in known and lower not in names and lower not in spelled
+            spelled.append(lower if is_free and name not in known else name)
+        return spelled
+
+    def _known(self) -> set[str]:
+        every = {name for form in self.answer_forms for name in form} | {self.beside}
+        every |= {column for name in _NAMES for column in getattr(self, name)}
+        return every | {name.partition(".")[0] for name in every}
 
     def has_question(self, names: Iterable[str]) -> bool:
         """Tell whether what has these names is a question, and not what holds questions."""
@@ -147,10 +166,9 @@ class ColumnNames:
 
 def _answer_forms(mapped: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     """Put the user's own answer columns in the place of the usual ones."""
-    if "answer_text" in mapped or "answer_start" in mapped:
-        pair = (
-            mapped.get("answer_text", "answer_text"),
-            mapped.get("answer_start", "answer_start"),
-        )
-        return (pair,)
-    return ((mapped["answers"],),) if "answers" in mapped else _ANSWER_FORMS
+    texts = [mapped[name] for name in ("answer_text", "answers") if name in mapped]
+    if not texts and "answer_start" not in mapped:
+        return _ANSWER_FORMS
+    start = mapped.get("answer_start", "answer_start")
+    pairs = tuple((text, start) for text in texts or ("answer_text", "answers", "answer"))
+    return pairs if "answer_start" in mapped else tuple((text,) for text in texts)

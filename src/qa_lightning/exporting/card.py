@@ -38,7 +38,10 @@ _TRAINING_KEYS = (
 )
 
 # What `scores.json` holds beside scores: settings have a table of their own.
-_NO_SCORES = ("epoch", "global_step", "total", "temperature", "threshold", "null_score_threshold")
+_NO_SCORES = (
+    *("epoch", "global_step", "examples", "windows_without_label"),
+    *("temperature", "threshold", "null_score_threshold"),
+)
 
 _GLOBAL_ATTENTION = """
 question = torch.tensor([owner == 0 for owner in owners])
@@ -163,6 +166,7 @@ def _score_lines(scores: Mapping[str, Any], measured_on: str | None) -> Iterator
         if isinstance(value, int | float)
         and not name.endswith(("_low", "_high"))
         and name not in _NO_SCORES
+        and not name.endswith("total")
     }
     if not numbers:
         yield "None are known."
@@ -174,7 +178,8 @@ def _score_lines(scores: Mapping[str, Any], measured_on: str | None) -> Iterator
         rows.append((f"`{name}`", f"{value:.6g}", interval))
     yield _table("score", "value", "95 % interval", rows)
     yield ""
-    split = f" Measured on the {measured_on} split." if measured_on else ""
+    of = f"{scores['examples']:,} questions of " if "examples" in scores else ""
+    split = f" Measured on {of}the {measured_on} split." if measured_on else ""
     yield (
         "Exact match and F1 follow the official SQuAD rules, 0 to 100; a suffix names other rules."
         + split

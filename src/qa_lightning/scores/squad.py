@@ -51,9 +51,10 @@ def squad_scores(
     """Return the official SQuAD figures, 0 to 100.
 
     The rules of 1.1 hold where every question has an answer and no ``no_answer_scores`` are given,
-    else those of 2.0. They differ where a gold text is empty after normalisation, and 2.0 gives
-    the further figures of its script: ``HasAns_…`` and ``NoAns_…``, and, if there are
-    ``no_answer_scores``, ``best_exact``, ``best_f1`` and the thresholds that reach them.
+    else those of 2.0, in whose files a gold text of nothing is no answer. They differ where a gold
+    text is empty after normalisation, and 2.0 gives the further figures of its script:
+    ``HasAns_…`` and ``NoAns_…``, and, if there are ``no_answer_scores``, ``best_exact``,
+    ``best_f1`` and the thresholds that reach them.
 
     Args:
         predictions: an example's id to the answer's text, ``""`` or None for no answer.
@@ -74,7 +75,7 @@ def squad_scores(
     {'exact_match': 100.0, 'f1': 100.0, 'total': 1.0}
     """
     predictions, references = predicted_texts(predictions), gold_texts(references)
-    second_rules = no_answer_scores is not None or not all(references.values())
+    second_rules = no_answer_scores is not None or not _all_answered(references)
     raw = _raw_scores(predictions, references, normalize_squad, second_rules=second_rules)
     if not second_rules:
         figures = _means(raw, "exact_match")
@@ -113,9 +114,13 @@ def example_scores(
     """
     predictions, references = predicted_texts(predictions), gold_texts(references)
     normalize = normalize_squad if language is None else normalizer_of(language)
-    second_rules = not all(references.values())
+    second_rules = not _all_answered(references)
     raw = _raw_scores(predictions, references, normalize, second_rules=second_rules)
     return ExampleScores(raw.ids, 100.0 * raw.exact_e, 100.0 * raw.f1_e)
+
+
+def _all_answered(references: Mapping[str, Sequence[str]]) -> bool:
+    return all(any(text.strip() for text in golds) for golds in references.values())
 
 
 def _raw_scores(
@@ -140,12 +145,29 @@ def _raw_scores(
 def _check(
     predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], second_rules: bool
 ) -> None:
-    """Refuse what the script of 2.0 breaks at; that of 1.1 counts a missing prediction as wrong."""
+    """Refuse what the script of 2.0 breaks at; that of 1.1 counts a missing prediction as wrong.
+
+    Where no prediction is of any question, the two are not of the same data, whatever the rules.
+    """
     if not references:
         raise InputError("Expected at least one reference to score against; got none.")
     missing = [name for name in references if name not in predictions]
     if not missing:
         return
+    written = {str(name): name for name in predictions}
+    alike = next((name for name in missing if str(name) in written), None)
+    if alike is not None:
+        other = written[str(alike)]
+        raise InputError(
+            f"Expected ids of one type; {alike!r} of the references is {type(alike).__name__}, and "
+            f"{other!r} of the predictions {type(other).__name__}. Make all of them texts."
+        )
+    if predictions and len(missing) == len(references):
+        first, other = next(iter(references)), next(iter(predictions))
+        raise InputError(
+            "Expected predictions and references of the same questions; no id is in both: the "
+            f"first are {other!r} and {first!r}."
+        )
     found = (
         f"Expected a prediction for each of {len(references)} questions; {len(missing)} are "
         f"missing (first id {missing[0]!r})"

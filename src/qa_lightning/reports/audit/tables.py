@@ -1,10 +1,11 @@
 """An audit in the terminal: a summary, and single examples with their answers marked."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from datasets import Dataset
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,8 @@ STATUS_MEANINGS: Final = {
     "ambiguous": "several equally good places",
     "unaligned": "not found",
 }
+_LONG: Final = 2_000  # characters of a context that are shown whole
+_AROUND: Final = 300  # of a longer one, on each side of an answer
 _CEILINGS: Final = {
     "": "a span of the text",
     "_word_borders": "whole words, punctuation apart (evaluation.word_borders)",
@@ -34,8 +37,10 @@ def audit_table(audit: AlignmentAudit, facts: DatasetFacts) -> Table:
     table.add_column("number", justify="right")
     table.add_column("share", justify="right")
     for rows in (_answer_rows(audit), _ceiling_rows(audit, facts), _fact_rows(facts)):
-        for row in rows:
-            table.add_row(*row)
+        for what, *figures in rows:
+            told = what.lstrip()
+            indented = Padding(Text(told, overflow="fold"), (0, 0, 0, len(what) - len(told)))
+            table.add_row(indented, *figures)
         table.add_section()
     return table
 
@@ -125,12 +130,29 @@ def _panel(row: Mapping[str, Any]) -> Panel:
     body = Text(row["context"])
     notes = Text()
     spans = row["spans"]
+    marked = []
     for index, answer in enumerate(row["answers"]["text"]):
         start, end = spans["start_char"][index], spans["end_char"][index]
         if start is not None:
             body.stylize("bold black on yellow", start, end)
+            marked.append((start, end))
         found = "no span" if start is None else repr(row["context"][start:end])
         told = f"{spans['status'][index]}, {spans['confidence'][index]:.2f}"
         notes.append(f"\n{answer!r} → {found} ({told})")
     question = Text(f"\n\n{row['question']}", style="bold")
-    return Panel(Text.assemble(body, question, notes), title=Text(row["id"]), title_align="left")
+    shown = Text.assemble(_around(body, marked), question, notes)
+    return Panel(shown, title=Text(row["id"]), title_align="left")
+
+
+def _around(body: Text, marked: Sequence[tuple[int, int]]) -> Text:
+    """Return a text, of a long one only what stands around its marks; else its beginning."""
+    if len(body) <= _LONG:
+        return body
+    parts: list[tuple[int, int]] = []
+    for start, end in sorted(marked) or [(0, 0)]:
+        low, high = max(0, start - _AROUND), min(len(body), end + _AROUND)
+        if parts and low <= parts[-1][1]:
+            low, high = parts[-1][0], max(parts.pop()[1], high)
+        parts.append((low, high))
+    shown = Text(" … ").join(body[low:high] for low, high in parts)
+    return Text.assemble("… " if parts[0][0] else "", shown, " …" if high < len(body) else "")
