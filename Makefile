@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs notebooks release-check test matrix survival lint format reference bench clean
+.PHONY: help setup demo app docs notebooks release-check test matrix survival lint format reference bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -22,6 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
 	$(BIN)/lightning fit --config configs/demo.yaml
+
+app: $(STAMP) ## Serve a page that asks documents, read by the demo's model (after `make demo`)
+	$(BIN)/qa-lightning app --checkpoint runs/demo
 
 lint: $(STAMP) ## Check style, types and the layering
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
         "screening",
     },
     "answers": {"examples", "candidates"},
+    "app": {"answerer", "documents", "examples", "folders", "reports"},
     "attention": set(),
     "backbones": {"folders", "saved"},
     "batches": {"features"},

@@ -24,6 +24,7 @@ COMMANDS = {
     "audit": "check where answers stand in their documents, and repair them",
     "answer": "answer questions from a document, at once",
     "index": "read a folder of documents once, to be asked often",
+    "app": "serve a page that asks documents, and keeps corrected answers to train on",
     "export": "write a checkpoint as a folder that transformers loads",
     "longify": "turn a BERT or RoBERTa checkpoint into a Longformer",
     "compare": "say what one run has more than another, and whether that is more than chance",

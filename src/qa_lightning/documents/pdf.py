@@ -29,6 +29,10 @@ _WORD: Final = re.compile(r"\w+$")
 _NO_BOX: Final = np.full((1, 4), np.nan, np.float32)
 
 
+class LockedError(InputError):
+    """Tell that a file opens with a password alone, and which one was not it."""
+
+
 class _Line(NamedTuple):
     """Hold one line of a page; ``boxes`` is ``[len(text), 4]``, see ``Document``."""
 
@@ -91,7 +95,7 @@ def _opened(path: Path, password: str | None) -> Any:
         return pypdfium2.PdfDocument(path, password=password)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
-            raise InputError(
+            raise LockedError(
                 f"Expected a PDF that can be opened in {path}; it is encrypted"
                 f"{'' if password is None else ', and the password is another'}. Save it without "
                 "a password, or give it."

@@ -1,0 +1,78 @@
+"""The corrections that people make: a file of examples in SQuAD's shape."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from qa_lightning.errors import InputError
+from qa_lightning.examples import load_examples
+from qa_lightning.examples.squad import squad_document
+from qa_lightning.folders import stream_problems
+from qa_lightning.reports.writing import place_problems, write_whole
+
+
+class Corrections:
+    """Keep corrected answers in one file, which may grow from several pages at once.
+
+    The file is read, completed and put in place whole, under a lock: what was in it stays. A second
+    correction of one question on one context takes the place of the first.
+
+    Args:
+        path: a ``.json`` file; need not exist.
+
+    Raises:
+        InputError: something else stands there, or it cannot be read as examples.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        if self.path.suffix.lower() != ".json":
+            raise InputError(
+                f"Expected a name that ends in .json for the corrections; got {str(path)!r}: they "
+                "are written as SQuAD JSON."
+            )
+        for problem in (*stream_problems(self.path), *place_problems(self.path)):
+            raise InputError(problem)
+        self._rows()
+
+    def keep(self, *, title: str, context: str, question: str, span: tuple[int, int] | None) -> int:
+        """Write one correction; return how many the file then holds.
+
+        Args:
+            title: name of the document.
+            context: its text.
+            question: what was asked.
+            span: the right answer's first character and the one past its last; None where the
+                document does not answer the question.
+
+        Raises:
+            InputError: the file cannot be read or written; it is as it was.
+        """
+        texts = [] if span is None else [context[slice(*span)]]
+        starts = [] if span is None else [span[0]]
+        row = {
+            "id": hashlib.sha256(f"{question}\0{context}".encode()).hexdigest()[:16],
+            "title": title,
+            "context": context,
+            "question": question,
+            "answers": {"text": texts, "answer_start": starts},
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            rows = [one for one in self._rows() if not _is_same(one, row)] + [row]
+            document = squad_document(rows, version="corrections")
+            write_whole(self.path, (json.dumps(document, ensure_ascii=False, indent=1) + "\n",))
+        return len(rows)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return iter(())
+        return iter(load_examples(self.path, unique_ids=False).to_list())
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in ("context", "question"))

@@ -1,0 +1,173 @@
+"""What happens on the page when somebody does something; what goes wrong is told in words."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from qa_lightning.app.corrections import Corrections
+from qa_lightning.app.layout import Parts
+from qa_lightning.app.samples import SAMPLES, Sample
+from qa_lightning.app.session import Session, Told
+from qa_lightning.app.words import WORDS, preferred, told
+from qa_lightning.documents import LockedError
+from qa_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from qa_lightning.answerer import QuestionAnswerer
+
+log = logging.getLogger(__name__)
+
+
+class Events:
+    """Do what visitors ask for.
+
+    Args:
+        parts: what is seen.
+        answerer: shared by all.
+        corrections: where corrected answers are kept.
+    """
+
+    def __init__(
+        self, parts: Parts, answerer: "QuestionAnswerer", corrections: Corrections
+    ) -> None:
+        self._parts = parts
+        self._answerer = answerer
+        self._corrections = corrections
+
+    def connect(self, page: gr.Blocks) -> None:
+        """Tie every event to what it does; none of it is an interface for programs."""
+        parts, reader = self._parts, self._parts.reader
+        known, shown = [parts.session, parts.language], [parts.message, reader]
+        opening = [*shown, parts.files, parts.locked, parts.password]
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+        page.load(self._visit, None, [parts.session, parts.language, *parts.named], **hidden)
+        parts.language.input(parts.in_language, parts.language, parts.named, **hidden)
+        parts.files.upload(self._open_files, [*known, parts.files], opening, **hidden)
+        for event in (parts.password.submit, parts.unlock.click):
+            event(self._unlock, [*known, parts.password], opening, **hidden)
+        parts.add.click(self._open_text, [*known, parts.text], [*shown, parts.text], **hidden)
+        for event in (parts.question.submit, parts.ask.click):
+            event(self._ask, [*known, parts.question], shown, **hidden)
+        for button, sample in zip(parts.samples, SAMPLES, strict=True):
+            button.click(self._sampler(sample), known, [*shown, parts.question], **hidden)
+        reader.drop(self._drop, known, shown, **hidden)
+        reader.recall(self._recall, known, [*shown, parts.question], **hidden)
+        reader.mend(self._mend, known, parts.message, **hidden)
+        reader.refuse(self._refuse, known, parts.message, **hidden)
+        reader.export(self._export, known, parts.saver, **hidden)
+
+    def _visit(self, request: gr.Request) -> list[Any]:
+        language = preferred(request.headers.get("accept-language"))
+        session = Session(self._answerer, self._corrections)
+        return [session, language, *self._parts.in_language(language)]
+
+    def _open_files(self, session: Session, language: str, paths: Sequence[str]) -> list[Any]:
+        session.locked = []
+        messages = [self._opened(session, language, path, None) for path in paths or ()]
+        return self._after_opening(session, language, messages)
+
+    def _unlock(self, session: Session, language: str, password: str) -> list[Any]:
+        waiting, session.locked = session.locked, []
+        messages = [self._opened(session, language, path, password) for path in waiting]
+        return self._after_opening(session, language, messages)
+
+    def _opened(self, session: Session, language: str, path: str, password: str | None) -> str:
+        name = Path(path).name
+
+        def open_file() -> str:
+            try:
+                session.open_file(path, password=password)
+            except LockedError:
+                session.locked.append(path)
+                raise Told("locked" if password is None else "wrong_password", name=name) from None
+            except InputError as error:
+                raise Told("not_read", name=name, reason=_without(str(error), path)) from error
+            return ""
+
+        return _told(language, open_file)
+
+    def _after_opening(self, session: Session, language: str, messages: Sequence[str]) -> list[Any]:
+        is_locked = bool(session.locked)
+        name = ", ".join(Path(path).name for path in session.locked)
+        return [
+            "".join(messages),
+            _reader(session, documents=True),
+            gr.File(value=None),
+            gr.Row(visible=is_locked),
+            gr.Textbox(value="", label=WORDS[language]["password"].format(name=name)),
+        ]
+
+    def _open_text(self, session: Session, language: str, text: str) -> list[Any]:
+        message = _told(language, lambda: session.open_text(text, WORDS[language]["pasted"]))
+        return [message, _reader(session, documents=True), text if message else ""]
+
+    def _ask(self, session: Session, language: str, question: str) -> list[Any]:
+        message = _told(language, lambda: session.ask(question))
+        return [message, _reader(session)]
+
+    def _sampler(self, sample: Sample) -> Callable[[Session, str], list[Any]]:
+        def show(session: Session, language: str) -> list[Any]:
+            def ask() -> None:
+                session.open_alone(sample.text, sample.title)
+                session.ask(sample.question)
+
+            return [_told(language, ask), _reader(session, documents=True), sample.question]
+
+        return show
+
+    def _drop(self, session: Session, language: str, event: gr.EventData) -> list[Any]:
+        message = _told(language, lambda: session.close(event.key))
+        return [message, _reader(session, documents=True)]
+
+    def _recall(self, session: Session, language: str, event: gr.EventData) -> list[Any]:
+        message = _told(language, lambda: session.recall(int(event.number)))
+        question = session.shown.question if session.shown else ""
+        return [message, _reader(session, documents=True), question]
+
+    def _mend(self, session: Session, language: str, event: gr.EventData) -> str:
+        def correct() -> str:
+            text, count = session.correct(event.key, int(event.start), int(event.end))
+            return told(language, "saved", text=text, file=self._corrections.path.name, count=count)
+
+        return _told(language, correct)
+
+    def _refuse(self, session: Session, language: str, event: gr.EventData) -> str:
+        def refuse() -> str:
+            name, count = session.refuse(event.key)
+            file = self._corrections.path.name
+            return told(language, "saved_none", name=name, file=file, count=count)
+
+        return _told(language, refuse)
+
+    def _export(self, session: Session, language: str, event: gr.EventData) -> dict[str, str]:
+        if event.kind == "csv":  # with its mark, by which spreadsheets know UTF-8
+            text = "\ufeff" + session.as_csv()
+            return {"name": "answers.csv", "type": "text/csv;charset=utf-8", "text": text}
+        return {"name": "answers.json", "type": "application/json", "text": session.as_json()}
+
+
+def _reader(session: Session, *, documents: bool = False) -> gr.HTML:
+    """Return what is drawn anew; documents, which may be long, are sent where they changed."""
+    changed = {"documents": session.documents_view()} if documents else {}
+    return gr.HTML(result=session.answers_view(), history=session.history_view(), **changed)
+
+
+def _told(language: str, act: Callable[[], str | None]) -> str:
+    """Do something; return what to tell of it, nothing where it is seen."""
+    try:
+        return act() or ""
+    except Told as error:
+        return told(language, error.sentence, is_fault=True, **error.details)
+    except InputError as error:
+        return told(language, "not_done", is_fault=True, reason=error)
+    except Exception:
+        log.exception("a visitor met a fault of ours")
+        return told(language, "failed", is_fault=True)
+
+
+def _without(reason: str, path: str) -> str:
+    """Return a reader's message without the place of the upload, which is nobody's."""
+    return reason.replace(path, Path(path).name)

@@ -1,0 +1,238 @@
+"""The page without a browser: what is kept, what is said, how it starts."""
+
+import ast
+import json
+import random
+import string
+import subprocess
+import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import qa_lightning.app
+from app_support import Finder
+from conftest import ROOT
+from qa_lightning.app import Corrections, Session
+from qa_lightning.app.samples import SAMPLES
+from qa_lightning.app.session import LONGEST, MOST_DOCUMENTS, Told
+from qa_lightning.app.words import WORDS, preferred
+from qa_lightning.errors import InputError
+from qa_lightning.examples import load_examples
+from running import fail, read_json, rows_of, run, write_rows
+
+
+def session(folder: Path) -> Session:
+    return Session(Finder(), Corrections(folder / "c.json"))
+
+
+def kept(place: Path) -> list[dict[str, Any]]:
+    return load_examples(place).to_list()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_corrections_come_back_as_they_were_made(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    corrections, made = Corrections(tmp_path / "c.json"), {}
+    contexts = ["".join(rng.choices('aé😀 \n\r\t"\\日x', k=40)) + "z" for _ in range(5)]
+    for _ in range(40):
+        context, question = rng.choice(contexts), f"Q{rng.randrange(6)}?"
+        start = rng.randrange(len(context))
+        span = rng.choice([None, (start, rng.randint(start + 1, len(context)))])
+        made[context, question] = span
+        count = corrections.keep(title="t", context=context, question=question, span=span)
+        assert count == len(made)
+    rows = kept(tmp_path / "c.json")
+    assert len({row["id"] for row in rows}) == len(rows) == len(made)
+    for row in rows:
+        span = made[row["context"], row["question"]]
+        texts = [] if span is None else [row["context"][slice(*span)]]
+        assert row["answers"] == {"text": texts, "answer_start": [] if span is None else [span[0]]}
+
+
+def test_what_was_in_the_file_stays(tmp_path: Path) -> None:
+    rows = rows_of(5, unanswerable=True)
+    place = write_rows(tmp_path / "mine.json", rows)
+    Corrections(place).keep(title="n", context="Em Évora.", question="Onde?", span=(3, 8))
+    assert kept(place)[:5] == rows
+    assert kept(place)[5]["answers"] == {"text": ["Évora"], "answer_start": [3]}
+
+
+def test_many_pages_write_at_once_and_none_is_lost(tmp_path: Path) -> None:
+    """Each has a store of its own, as processes have."""
+
+    def keep(number: int) -> None:
+        store = Corrections(tmp_path / "c.json")
+        store.keep(title="t", context=f"texto {number}", question="?", span=(0, 5))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep, range(24)))
+    assert {row["context"] for row in kept(tmp_path / "c.json")} == {
+        f"texto {number}" for number in range(24)
+    }
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"notes": [1]}', b"\x89PNG", b'[{"question": "q"}]']
+)
+def test_a_file_that_is_something_else_is_refused_and_left_alone(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "c.json").write_bytes(content)
+    with pytest.raises(InputError):
+        Corrections(tmp_path / "c.json")
+    assert (tmp_path / "c.json").read_bytes() == content
+
+
+def test_a_failed_write_leaves_the_file_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrections = Corrections(tmp_path / "c.json")
+    corrections.keep(title="t", context="abc", question="?", span=(0, 1))
+    before = (tmp_path / "c.json").read_bytes()
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(InputError, match="No space left"):
+        corrections.keep(title="t", context="abd", question="?", span=(0, 1))
+    assert (tmp_path / "c.json").read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir() if one.name != ".c.json.lock"] == ["c.json"]
+
+
+def test_a_span_loses_its_blanks_and_must_hold_words(tmp_path: Path) -> None:
+    page = session(tmp_path)
+    page.open_text("a  bé  c", "t")
+    page.ask('"bé"?')
+    (opened,) = page.opened
+    assert page.correct(opened.key, 1, 7) == ("bé", 1)
+    assert kept(tmp_path / "c.json")[0]["answers"] == {"text": ["bé"], "answer_start": [3]}
+    for start, end in ((1, 3), (5, 5), (6, 2), (-4, -1), (8, 99)):
+        with pytest.raises(Told, match="nothing_selected"):
+            page.correct(opened.key, start, end)
+
+
+def test_a_page_has_its_limits(tmp_path: Path) -> None:
+    page = session(tmp_path)
+    with pytest.raises(Told, match="too_long"):
+        page.open_text("a" * (LONGEST + 1), "t")
+    for number in range(MOST_DOCUMENTS):
+        page.open_text(f"texto {number}", "t")
+    with pytest.raises(Told, match="too_many"):
+        page.open_text("mais um", "t")
+
+
+def test_half_characters_from_a_browser_are_no_fault(tmp_path: Path) -> None:
+    page = session(tmp_path)
+    page.open_text("a\ud800 Évora", "t")
+    page.ask('\udfff "Évora"?')
+    page.correct(page.opened[0].key, 3, 8)
+    assert kept(tmp_path / "c.json")[0]["answers"] == {"text": ["Évora"], "answer_start": [3]}
+    json.loads(json.dumps(page.documents_view()).encode())
+
+
+def test_both_languages_say_the_same_things() -> None:
+    def names(sentence: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+    assert WORDS["en"].keys() == WORDS["pt"].keys()
+    for key, sentence in WORDS["en"].items():
+        assert names(sentence) == names(WORDS["pt"][key]), key
+    said = set((ROOT / "src/qa_lightning/app/reader.js").read_text("utf-8").split('say("')[1:])
+    assert {one.partition('"')[0] for one in said} <= WORDS["en"].keys()
+    assert {sample.language for sample in SAMPLES} == WORDS.keys()
+    assert [preferred(text) for text in ("PT", "fr,pt-PT;q=.3", "xx", "")] == [
+        "pt",
+        "pt",
+        "en",
+        "en",
+    ]
+
+
+def test_gradio_is_imported_in_its_room_alone() -> None:
+    users = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if "gradio" in names:
+                users.add(path.parent.name)
+    assert users == {"app"}
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Look at the page once, in place of waiting for Ctrl-C."""
+    looked: dict[str, str] = {}
+
+    def look(page: Any) -> None:
+        looked["address"] = page.local_url
+        looked["text"] = urllib.request.urlopen(page.local_url).read().decode()
+        page.close(verbose=False)
+
+    monkeypatch.setattr(qa_lightning.app, "wait", look)
+    return looked
+
+
+def test_the_command_serves_the_page_on_this_machine(
+    seen: dict[str, str], small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    told = run("app", "--checkpoint", small_files["model"], "--corrections", tmp_path / "c.json")
+    assert seen["address"].startswith("http://127.0.0.1:")
+    assert seen["address"] in told
+    assert str(tmp_path / "c.json") in told
+    assert "Quem fundou a Companhia Fintivo?" in seen["text"]
+    assert not (tmp_path / "c.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--port", 0), "`--port`"),
+        (("--corrections", "x.csv"), ".json"),
+        (("--corrections", "/dev/null"), ".json"),
+        (("--checkpoint", "./nowhere"), "nowhere"),
+        (("--host", "192.0.2.7"), "`--host`"),
+        (("--host", "no such host"), "`--host`"),
+    ],
+)
+def test_the_commands_mistakes_are_told(
+    options: tuple[str, object],
+    told: str,
+    small_files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = fail(capsys, "app", "--checkpoint", small_files["model"], *options)
+    assert told in message
+
+
+def test_fit_learns_from_corrections(
+    small: Path, small_files: dict[str, Path], tmp_path: Path
+) -> None:
+    page = session(tmp_path)
+    for row in rows_of(4):
+        page.open_alone(row["context"], row["title"])
+        page.ask(row["question"])
+        start = row["answers"]["answer_start"][0]
+        page.correct(page.opened[0].key, start, start + len(row["answers"]["text"][0]))
+    files = {"train": str(tmp_path / "c.json"), "validation": str(small_files["validation"])}
+    run("fit", "--config", small, "--data.data_files", json.dumps(files), "--data.alignment=strict")
+    assert read_json(tmp_path / "run" / "answers" / "val" / "scores.json")["f1"] >= 0
+
+
+def test_without_gradio_the_command_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['gradio'] = None\n"
+        "from qa_lightning.app import build_page\n"
+        "from qa_lightning.errors import InputError\n"
+        "try: build_page(None, None, name='x')\n"
+        "except InputError as error: assert \"pip install 'qa-lightning[app]'\" in str(error)\n"
+        "else: raise SystemExit('no error')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
