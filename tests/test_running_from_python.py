@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,46 @@ def test_the_answerer_needs_no_lightning(
 ) -> None:
     trained(small_settings, options, tmp_path / "run")
     assert QuestionAnswerer.from_checkpoint(tmp_path / "run").answer("Quem?", "A Ana.").n_best
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("devices", 2),
+        ("devices", "2"),
+        ("devices", -1),
+        ("devices", [0, 1]),
+        ("devices", "0,1"),
+        ("num_nodes", 2),
+        ("strategy", "ddp"),
+        ("strategy", "ddp_notebook"),
+        ("strategy", {"class_path": "lightning.pytorch.strategies.DDPStrategy"}),
+    ],
+)
+def test_several_processes_from_a_notebook_are_refused_with_what_to_do(
+    key: str,
+    value: object,
+    small_settings: dict[str, Any],
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "ps1", "In [1]: ", raising=False)
+    asked = {**options, f"trainer.{key}": value}
+    with pytest.raises(InputError, match=rf"`trainer\.{key}` .*`!python train\.py`"):
+        trained(small_settings, asked, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("devices", ["auto", 1, "1", None])
+def test_a_notebook_trains_on_one_device(
+    devices: object,
+    small_settings: dict[str, Any],
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "ps1", "In [1]: ", raising=False)
+    asked = options if devices is None else {**options, "trainer.devices": devices}
+    done = trained(small_settings, {**asked, "trainer.max_steps": 1}, tmp_path / "run")
+    assert read_yaml(done.folder / "config.yaml")["trainer"]["devices"] in (1, "1")

@@ -4,7 +4,9 @@ The command line's own parser, checks and callbacks are used, so that both ways 
 folder, the same messages and the same bits.
 """
 
+import re
 import signal
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +145,11 @@ class _Session(QALightningCLI):
         self._callbacks = callbacks
         super().__init__(*args, **kwargs)
 
+    def before_instantiate_classes(self) -> None:
+        super().before_instantiate_classes()
+        if _is_interactive():
+            _settle_on_one_process(self.config[self.subcommand].trainer)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config_init[self.subcommand]
         if self._source is not None:
@@ -151,6 +158,29 @@ class _Session(QALightningCLI):
         own = listed if isinstance(listed, list) else [listed]
         config["trainer"]["callbacks"] = [*own, *self._callbacks] or None
         return super().instantiate_trainer(**kwargs)
+
+
+def _is_interactive() -> bool:
+    """Return whether there is no script that other processes could be started with."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive)
+
+
+def _settle_on_one_process(trainer: Any) -> None:
+    """Take one device where they are left open, and refuse what asks for several processes."""
+    if trainer.devices == "auto":
+        trainer.devices = 1
+    wanted = {
+        "devices": re.fullmatch(r"1|\[\d+\]|\d+,", str(trainer.devices)),
+        "num_nodes": trainer.num_nodes == 1,
+        "strategy": trainer.strategy in ("auto", "single_device"),
+    }
+    found = [f"`trainer.{key}` {trainer[key]}" for key, is_one in wanted.items() if not is_one]
+    if found:
+        raise InputError(
+            "Expected one process in a notebook or an interactive Python, which other processes "
+            f"cannot be started from; got {', '.join(found)}. Leave it out to train on one device, "
+            "or write the same call into a file and run that: `!python train.py`."
+        )
 
 
 def _result(done: QALightningCLI) -> Run:
