@@ -59,6 +59,15 @@ def test_a_folder_that_is_there_and_a_name_on_the_hub_are_not(name: str, here: P
     assert absent_folder(name) is None
 
 
+@pytest.mark.parametrize("name", ["runs/" + "n" * 300, "runs/\0"])
+def test_what_no_file_can_be_called_is_absent(name: str, here: Path) -> None:
+    assert absent_folder(name)
+
+
+def test_an_address_is_for_others_to_refuse(here: Path) -> None:
+    assert absent_folder("https://example.org/runs/best.ckpt") is None
+
+
 def test_what_was_fetched_from_the_hub_is_not(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qa_lightning.folders.HF_HUB_CACHE", str(here / "cache"))
     assert absent_folder("runs/fetched")

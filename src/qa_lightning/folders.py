@@ -105,7 +105,8 @@ def absent_folder(name: str, *, repo_type: str = "model") -> str | None:
     'there is no such folder.'
     >>> absent_folder("allenai/longformer-base-4096")
     """
-    if Path(name).expanduser().exists():
+    # A name that is too long for a file raises in `Path.exists`; an address is no folder.
+    if "://" in name or os.path.exists(os.path.expanduser(name)):  # noqa: PTH110, PTH111
         return None
     try:
         validate_repo_id(name)
@@ -119,6 +120,16 @@ def absent_folder(name: str, *, repo_type: str = "model") -> str | None:
         f"there is no such folder in {Path(parent).absolute()}. If a repository of the Hub is "
         f"meant, work in a folder that has no folder {parent}."
     )
+
+
+def check_checkpoint_is_there(name: str) -> None:
+    """Refuse the name of a checkpoint, a run or a model that can only be a folder's that is gone.
+
+    Raises:
+        InputError: there is no such folder; the Hub is not asked for it.
+    """
+    if absent := absent_folder(name):
+        raise InputError(f"Expected a checkpoint or a folder at {name}; {absent}")
 
 
 @contextmanager

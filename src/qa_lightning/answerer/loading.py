@@ -38,7 +38,7 @@ from qa_lightning.batches import GlobalAttention
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES
 from qa_lightning.errors import InputError
 from qa_lightning.features import WindowSettings
-from qa_lightning.folders import absent_folder
+from qa_lightning.folders import check_checkpoint_is_there
 from qa_lightning.ranges import Rule, check, flag, number, one_of, whole
 from qa_lightning.saved import reason, weight_problems
 
@@ -159,8 +159,7 @@ def load_reader(
     if file is not None:
         return reader_from_checkpoint(read_checkpoint(file), dtype=dtype)
     name = str(source)
-    if absent := absent_folder(name):  # the Hub is not asked for it
-        raise InputError(f"Expected a checkpoint or a folder at {name}; {absent}")
+    check_checkpoint_is_there(name)
     if name.startswith("~"):
         name = str(Path(name).expanduser())
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import jsonargparse
 
 from qa_lightning.errors import InputError
-from qa_lightning.folders import stream_problems
+from qa_lightning.folders import check_checkpoint_is_there, stream_problems
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
@@ -104,6 +104,7 @@ def _asker(
 
 
 def _load(cfg: jsonargparse.Namespace) -> "QuestionAnswerer":
+    check_checkpoint_is_there(cfg.checkpoint)  # before torch is loaded
     from transformers.utils import logging
 
     from qa_lightning.answerer import QuestionAnswerer
