@@ -40,6 +40,21 @@ matrix: $(STAMP) ## Take every family of encoders the whole way, and write its t
 	$(BIN)/python tests/matrix_table.py
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} tests/test_matrix.py
 
+# Older releases of torch are on PyPI for CUDA alone, with gigabytes beside them: it is the pinned one
+# unless LOWEST_TORCH names another.
+.PHONY: lowest
+LOWEST := .venv-lowest
+LOWEST_TORCH ?= $(shell grep '^torch==' constraints.txt)
+LOWEST_EXTRAS := dev app documents search tensorboard
+lowest: ## Run all tests on the lower bounds of pyproject.toml, in an environment of their own
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv==0.13.9
+	echo '$(LOWEST_TORCH)' > $(LOWEST)/torch.txt
+	$(LOWEST)/bin/uv pip compile --quiet pyproject.toml --python $(LOWEST)/bin/python --resolution lowest-direct \
+	  --constraint $(LOWEST)/torch.txt $(addprefix --extra ,$(LOWEST_EXTRAS)) --output-file $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[$(shell echo $(LOWEST_EXTRAS) | tr ' ' ,)]"
+	$(LOWEST)/bin/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow" --ignore tests/test_versions.py
+
 survival: $(STAMP) ## Run the slow tests: kills, broken files, long runs
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m slow
 
@@ -65,4 +80,4 @@ release-check: $(STAMP) ## Build, look into what was built, and test it in a cle
 	$(BIN)/python .ci/release_check.py
 
 clean: ## Remove .venv, caches and what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -26,7 +26,7 @@ def layer_rows(length: int, *, repeats: int) -> list[tuple[object, ...]]:
     states = [torch.randn(1, HEADS, length, WIDTH) for _ in range(3)]
     band = sliding_window_bidirectional_mask_function(SEEN)
     mask = sdpa_mask(1, length, length, mask_function=band, allow_is_causal_skip=False)
-    layout = padding_layout(1, length, length)
+    layout = padding_layout(batch_size=1, kv_length=length)
     module = torch.nn.Module()
 
     def theirs() -> Tensor:

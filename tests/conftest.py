@@ -33,11 +33,6 @@ if SHARED not in os.environ:
     atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
 os.environ["HF_HOME"] = str(Path(os.environ[SHARED]) / "hf")
 
-# Before any test module: `typing` hands out the `Union[float, int]` that another library has made
-# first, also where Lightning says `Union[int, float]`, and `limit_val_batches 1` is then read as
-# 1.0, which is all of them. `lightning` imports it as early as that.
-import lightning.pytorch  # noqa: E402, F401
-
 # The same examples at every run, on machines of any speed.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
+    CONFIG_MAPPING,
     AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForTextEncoding,
@@ -19,6 +21,7 @@ from transformers import (
 
 from qa_lightning import AnswerEvaluation, QADataModule, QAModule, QuestionAnswerer
 from qa_lightning.backbones import HALVES, OWN_HEADS, build_network, network_config, span_logits
+from qa_lightning.backbones.families import SINCE
 from qa_lightning.callbacks import LastCheckpoint
 from qa_lightning.exporting import export_checkpoint
 from running import read_checkpoint, read_json, rows_of, write_rows
@@ -285,6 +288,27 @@ class KeepFirst(Callback):
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == 1:
             shutil.copy(Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt", self.first)
+
+
+def parameters(*, whole_way: bool = False) -> list[Any]:
+    """Return the families as a test's parameters; what the installed transformers lacks is skipped.
+
+    Args:
+        whole_way: mark those that `make test` leaves to `make matrix`.
+    """
+    return [
+        pytest.param(
+            name,
+            marks=[
+                pytest.mark.skipif(
+                    family.model_type not in CONFIG_MAPPING,
+                    reason=f"transformers has it since {SINCE.get(family.model_type)}",
+                ),
+                *([pytest.mark.matrix] if whole_way and not family.representative else []),
+            ],
+        )
+        for name, family in FAMILIES.items()
+    ]
 
 
 def plain_values(family: Family, tokenizer: Any) -> dict[str, Any]:

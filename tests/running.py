@@ -160,7 +160,7 @@ def small_tokenizer() -> PreTrainedTokenizerFast:
     )
     bpe.train_from_iterator([row["context"] for row in rows_of(40)], trainer)
     bpe.post_processor = processors.RobertaProcessing(
-        sep=("</s>", 2), cls_token=("<s>", 0), trim_offsets=True, add_prefix_space=False
+        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,

@@ -8,20 +8,23 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING
 
-from matrix_support import FAMILIES, HALF, Way, go_the_whole_way, windows_of, write_published
+from matrix_support import (
+    FAMILIES,
+    HALF,
+    Way,
+    go_the_whole_way,
+    parameters,
+    windows_of,
+    write_published,
+)
 from matrix_table import DOCUMENT, written
 from qa_lightning import QAModule, QuestionAnswerer
 from qa_lightning.backbones import network_config, plain_config, span_logits
+from qa_lightning.backbones.families import NEEDS_ITS_CODE, SINCE
 from qa_lightning.errors import InputError
 from running import RECORDER, fail, read_checkpoint, read_json, recorded, run, write_yaml
 
-every_family = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if family.representative else pytest.mark.matrix)
-        for name, family in FAMILIES.items()
-    ],
-)
+every_family = pytest.mark.parametrize("name", parameters(whole_way=True))
 
 
 @every_family
@@ -66,7 +69,7 @@ def test_the_whole_way_with_adapters(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [False, True])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", parameters())
 def test_a_window_is_read_alike_whatever_shares_its_batch(
     name: str, left: bool, tmp_path: Path
 ) -> None:
@@ -92,7 +95,9 @@ def test_the_documented_table_is_that_of_the_matrix() -> None:
 
 def test_no_accepted_family_is_missing() -> None:
     accepted = {name for name in CONFIG_MAPPING if is_accepted(name)}
-    assert accepted == {family.model_type for family in FAMILIES.values()}
+    known = {family.model_type for family in FAMILIES.values()}
+    assert accepted == known & {*CONFIG_MAPPING}
+    assert known - {*CONFIG_MAPPING} <= SINCE.keys()
 
 
 def is_accepted(model_type: str) -> bool:
@@ -102,6 +107,22 @@ def is_accepted(model_type: str) -> bool:
     except InputError as error:
         return "default_language" in str(error)  # which any X-MOD's config has to say
     return True
+
+
+@pytest.mark.parametrize("name", SINCE)
+def test_a_family_that_transformers_lacks_yet_is_refused_with_the_release_that_has_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(CONFIG_MAPPING._mapping, name, raising=False)
+    told = f"transformers>={SINCE[name]}'"
+    code = {"auto_map": {"AutoConfig": "configuration.Config"}} if name in NEEDS_ITS_CODE else {}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": name, **code}))
+    with pytest.raises(InputError, match=told):
+        QAModule(str(tmp_path)).configure_model()
+    with pytest.raises(InputError, match=told):
+        QuestionAnswerer.from_checkpoint(tmp_path)
+    with pytest.raises(InputError, match=told):
+        QAModule(config={"model_type": name}).configure_model()
 
 
 @pytest.mark.parametrize("name", ["nystromformer", "reformer", "bart", "llama", "clip"])
@@ -202,7 +223,7 @@ def test_an_encoder_that_once_needed_code_is_read_by_transformers(tmp_path: Path
     assert "auto_map" not in plain_config(module.network.config)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", parameters())
 def test_a_config_keeps_every_plain_value(name: str) -> None:
     family = FAMILIES[name]
     config = network_config({"model_type": family.model_type, **family.values})

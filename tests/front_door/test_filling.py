@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch import Trainer
 
 from running import (
     RECORDER,
@@ -36,6 +37,18 @@ def test_values_left_out_are_filled(small_settings: Settings, tmp_path: Path) ->
         key: getattr(tokenizer, key) for key in ids
     }
     assert "val/f1_pt" in recorded().logged[-1]
+
+
+def test_one_batch_is_one_whatever_was_imported_first(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotations = Trainer.__init__.__annotations__
+    for key in ("limit_train_batches", "limit_val_batches"):
+        monkeypatch.setitem(annotations, key, float | int | None)
+    limits = ("--trainer.limit_train_batches", 0.5, "--trainer.limit_val_batches", 1)
+    run("fit", "--config", small, *limits, RECORDER)
+    assert recorded().trainer.num_val_batches == [1]
+    assert recorded().trainer.limit_train_batches == 0.5
 
 
 def test_the_users_own_values_stand(small_settings: Settings, tmp_path: Path) -> None:

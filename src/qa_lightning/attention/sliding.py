@@ -95,15 +95,17 @@ def attend(
 
 
 def padding_layout(
+    *,
     batch_size: int,
-    q_length: int,
     kv_length: int,
-    *_: Any,
     attention_mask: Tensor | None = None,
     device: torch.device | str = "cpu",
-    **__: Any,
+    **_: Any,
 ) -> AttentionLayout:
-    """Return a batch's padding, as an implementation of transformers' interface of masks."""
+    """Return a batch's padding, as an implementation of transformers' interface of masks.
+
+    Releases differ in what else they give, and give all by name.
+    """
     if attention_mask is None:
         padding_bl = torch.zeros((batch_size, kv_length), dtype=torch.bool, device=device)
     else:

@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers import __version__ as transformers_version
 
-from qa_lightning.backbones.families import OWN_HEADS, check_code, check_family
+from qa_lightning.backbones.families import OWN_HEADS, check_code, check_family, check_installed
 from qa_lightning.errors import InputError
 from qa_lightning.folders import absent_folder
 from qa_lightning.ranges import Rule, problems, whole
@@ -107,7 +107,7 @@ def any_config(name: str, revision: str | None = None) -> PreTrainedConfig:
     """Load the config of any model of transformers, the encoder's of some in two halves.
 
     Raises:
-        InputError: it asks for code of its repository.
+        InputError: it asks for code of its repository, or for a newer transformers.
         OSError: there is none of that name.
         ValueError: transformers does not know its type.
     """
@@ -115,6 +115,7 @@ def any_config(name: str, revision: str | None = None) -> PreTrainedConfig:
         raise FileNotFoundError(absent)
     values, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
     check_code(name, values)
+    check_installed(str(values.get("model_type")), name=name)
     return _settled(AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transformers import CONFIG_MAPPING
+from transformers import __version__ as transformers_version
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
@@ -26,11 +27,14 @@ _REFUSED = {
     "the same question gets other answers. Take a Longformer or a ModernBERT",
 }
 
+SINCE = {"gte": "5.18", "jina_embeddings_v3": "5.4", "nomic_bert": "5.5", "ultrabert": "5.20"}
+"""Families that came into transformers after the oldest release that this project runs with."""
+
 SEE_PADDING = {"big_bird", "convbert", "fnet", "funnel", "mobilebert", "yoso"}
 """Families that padding changes: by what mixes or pools all tokens or neighbours, whatever the mask
 (FNet has none), or, BigBird, since the last block of a batch sees everything."""
 
-_NEEDS_ITS_CODE = {"eurobert", "gte", "nomic_bert", "ultrabert"}
+NEEDS_ITS_CODE = {"eurobert", "gte", "nomic_bert", "ultrabert"}
 """Families that transformers has taken over from their repositories, code and all."""
 
 _NATIVE = {
@@ -51,8 +55,8 @@ def check_family(model_type: str, *, name: str | None = None, encoder_decoder: b
     Raises:
         InputError: it is none.
     """
-    key = "model.config.model_type" if name is None else "model.model_name_or_path"
-    found = f"got {model_type!r}" if name is None else f"{name!r} is a {model_type!r} model"
+    check_installed(model_type, name=name)
+    key, found = _told(model_type, name)
     if model_type in _REFUSED:
         raise InputError(
             f"Expected `{key}` to be an encoder that reads any window alike whatever its "
@@ -66,6 +70,33 @@ def check_family(model_type: str, *, name: str | None = None, encoder_decoder: b
         )
 
 
+def check_installed(model_type: str, *, name: str | None = None) -> None:
+    """Refuse what transformers has, but not in the release that is installed.
+
+    Args:
+        model_type: as transformers calls it.
+        name: of the checkpoint, where it is one's.
+
+    Raises:
+        InputError: it says which release has it.
+    """
+    since = SINCE.get(model_type)
+    if since is not None and model_type not in CONFIG_MAPPING:
+        key, found = _told(model_type, name)
+        raise InputError(
+            f"Expected `{key}` to be of a family that the installed transformers "
+            f"{transformers_version} has; {found}, which came with {since}. Update it by "
+            f"`pip install 'transformers>={since}'`."
+        )
+
+
+def _told(model_type: str, name: str | None) -> tuple[str, str]:
+    """Return the key that named a family, and what was found there."""
+    if name is None:
+        return "model.config.model_type", f"got {model_type!r}"
+    return "model.model_name_or_path", f"{name!r} is a {model_type!r} model"
+
+
 def check_code(name: str, values: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose config asks for code of its repository.
 
@@ -77,7 +108,7 @@ def check_code(name: str, values: Mapping[str, Any]) -> None:
         InputError: it asks for such code, and transformers has none for it.
     """
     model_type = str(values.get("model_type"))
-    if not values.get("auto_map") or model_type in _NEEDS_ITS_CODE:
+    if not values.get("auto_map") or model_type in NEEDS_ITS_CODE:
         return
     native = (other for key, other in _NATIVE.items() if key == model_type or key in name)
     other = next(native, None)

@@ -43,6 +43,7 @@ from qa_lightning.cli.checkpoint_source import (
     merge_checkpoint,
     merge_order,
 )
+from qa_lightning.cli.counts import whole_numbers_first
 from qa_lightning.cli.filling import fill_and_check
 from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own, told
 from qa_lightning.datamodule import IN_MEMORY, QADataModule
@@ -71,6 +72,7 @@ class QALightningCLI(LightningCLI):
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``trainer:``, ``model:`` and ``data:``, whose data in memory has no key."""
+        whole_numbers_first(self.trainer_class.__init__)
         parser.add_lightning_class_args(self.trainer_class, "trainer")
         parser.add_lightning_class_args(QAModule, "model")
         parser.add_class_arguments(QADataModule, "data", sub_configs=True, skip=set(IN_MEMORY))

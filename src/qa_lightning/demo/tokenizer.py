@@ -48,8 +48,8 @@ def demo_tokenizer(*, seed: int = 0) -> PreTrainedTokenizerFast:
     bos, eos = SPECIAL_TOKENS["bos_token"], SPECIAL_TOKENS["eos_token"]
     places = {token: place for place, token in enumerate(SPECIAL_TOKENS.values())}
     bpe.post_processor = processors.RobertaProcessing(
-        sep=(eos, places[eos]),
-        cls_token=(bos, places[bos]),
+        (eos, places[eos]),  # by place: tokenizers 0.23 has renamed `cls`
+        (bos, places[bos]),
         trim_offsets=True,
         add_prefix_space=False,
     )
