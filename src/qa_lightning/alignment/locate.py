@@ -29,7 +29,7 @@ _CASE_WEIGHT: Final = 0.03
 _NO_RIVAL: Final = 0.25
 _TIE: Final = 0.01
 _BETTER_THAN_INSIDE: Final = 0.95
-_CLEARLY_MEANT: Final = 0.85
+_CLEARLY_MEANT: Final = 0.9
 _EQUAL_WORD: Final = 0.97  # likeness from which words differ in their writing only
 
 
@@ -120,19 +120,17 @@ def _meant(wanted: Wanted, start: int, place: int, offsets: Offsets) -> AlignedS
         return found_at(here, wanted, SURE)
     if not offsets.say_something(start):
         return None
-    if offsets.unit is None:
-        explained = explained_place(wanted, start, offsets)
-        if explained is not None:
-            return found_at(explained, wanted, DRIFTED, drifted=True)
+    explained = explained_place(wanted, start, offsets) if offsets.unit is None else None
     first, end = max(place - NEAR, 0), place + NEAR + 1
-    for found in (wanted.in_blanks(first, end), wanted.in_folded(first, end)):
-        near = nearest(found, place, offsets)
-        if near is not None:
-            one, probability = near
-            is_clear = probability >= _CLEARLY_MEANT
-            confidence = DRIFTED if is_clear else min(probability, AMBIGUOUS)
-            return found_at(one, wanted, confidence, drifted=is_clear)
-    return None
+    meant = nearest(wanted.in_blanks(first, end), place, offsets, explained) or nearest(
+        wanted.in_folded(first, end), place, offsets
+    )
+    if meant is None:
+        return None
+    one, probability = meant
+    is_clear = probability >= _CLEARLY_MEANT
+    confidence = DRIFTED if is_clear else min(probability, AMBIGUOUS)
+    return found_at(one, wanted, confidence, drifted=is_clear)
 
 
 def _reworded(context: Context, question: str, answer: str) -> AlignedSpan:

@@ -7,6 +7,7 @@ bytes; a file of them can. It is measured once, before any answer is looked for.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import pow  # of floats alone
 from typing import Final, NamedTuple
 
 from qa_lightning.alignment.contexts import Context, read_context
@@ -20,11 +21,14 @@ _PROOF: Final = 3  # answers that a way of counting explains, and nothing else d
 _CONTRADICTED: Final = 0.05
 _EXPLAINED: Final = 0.5
 _MISSED: Final = 3
+_CONSTANT: Final = 0.9
 # What is believed of drifts and of whole words before a file shows its own, in answers.
-_PRIOR_DRIFTS: Final = 2.0
+_PRIOR_DRIFTS: Final = 4.0
 _PRIOR_WORDS: Final = 10.0
 _PRIOR_WHOLE: Final = 0.95
-_PRIOR_WHOLE_SUM: Final = sum(1.0 / (1 + abs(drift)) ** 2 for drift in range(-NEAR, NEAR + 1))
+_UNPROVEN: Final = 7  # drift that is as likely as a way of counting which one answer alone shows
+_STEEPNESS: Final = 2.5
+_PRIOR_SUM: Final = sum(pow(1 + abs(drift), -_STEEPNESS) for drift in range(-NEAR, NEAR + 1))
 # Of answers that stand at the first of their places, the question clearly fits another one better:
 # of 3.6 % where people chose (XQuAD), of 18 % where a search did (squad_v1_pt; 14 % of XQuAD, each
 # answer put at its first hit). So many, and such a share, prove the search.
@@ -84,28 +88,51 @@ class Offsets:
         place = place_in(context, self.unit, start) if self.unit else start
         return start if place is None else place
 
-    def weight(self, one: Occurrence, place: int) -> float:
-        """Return how likely an occurrence is meant by an offset that points at a place."""
-        drift = one.start_char - place
-        prior = _PRIOR_DRIFTS / (1 + abs(drift)) ** 2 / _PRIOR_WHOLE_SUM
-        near = (self.drifts.get(drift, 0) + prior) / (sum(self.drifts.values()) + _PRIOR_DRIFTS)
+    def weight(self, one: Occurrence, drift: int) -> float:
+        """Return how likely an occurrence is meant by an offset off by so many characters."""
+        prior = _PRIOR_DRIFTS * pow(1 + abs(drift), -_STEEPNESS) / _PRIOR_SUM
         seen = self.whole + self.partial
         whole = (self.whole + _PRIOR_WORDS * _PRIOR_WHOLE) / (seen + _PRIOR_WORDS)
-        return near * (whole if one.is_whole else 1.0 - whole)
+        return (self._seen(drift) + prior) * (whole if one.is_whole else 1.0 - whole)
+
+    def _seen(self, drift: int) -> float:
+        """Return what the drifts of the data set say for one, in answers.
+
+        One that nearly all share is that of the others too. Otherwise an answer that is off by
+        some characters shows that others are off by as many or fewer, to either side.
+        """
+        whole = sum(self.drifts.values())
+        if max(self.drifts.values(), default=0) >= max(_PROOF, _CONSTANT * whole):
+            return self.drifts.get(drift, 0)
+        return sum(
+            number / (2 * abs(other) or 1)
+            for other, number in self.drifts.items()
+            if abs(other) >= abs(drift)
+        )
 
 
 UNKNOWN: Final = Offsets()
 
 
 def nearest(
-    found: Sequence[Occurrence], place: int, offsets: Offsets
+    found: Sequence[Occurrence], place: int, offsets: Offsets, explained: Occurrence | None = None
 ) -> tuple[Occurrence, float] | None:
-    """Return the occurrence that an offset means, and how likely it is that one; None of none."""
-    if not found:
+    """Return the occurrence that an offset means, and how likely it is that one; None of none.
+
+    Args:
+        found: occurrences near the offset.
+        place: the character at which the offset points.
+        offsets: what the data set shows.
+        explained: where the text stands by a way of counting that the data set does not prove.
+    """
+    weights = {one: offsets.weight(one, one.start_char - place) for one in found}
+    if explained is not None:
+        unproven = offsets.weight(explained, _UNPROVEN)
+        weights[explained] = max(weights.get(explained, 0.0), unproven)
+    if not weights:
         return None
-    weights = [offsets.weight(one, place) for one in found]
-    best = max(range(len(found)), key=lambda index: (weights[index], -found[index].start_char))
-    return found[best], weights[best] / sum(weights)
+    best = max(weights, key=lambda one: (weights[one], -one.start_char))
+    return best, weights[best] / sum(weights.values())
 
 
 def explained_place(wanted: Wanted, start: int, offsets: Offsets) -> Occurrence | None:

@@ -1,0 +1,115 @@
+"""Offsets that are off, where the same text stands near them twice: the nearest, or none."""
+
+import importlib
+import random
+from pathlib import Path
+
+import pytest
+
+from qa_lightning.alignment import DEFAULT_THRESHOLD, locate_answer
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+WORDS = {
+    "de": "Stadt Fluss Museum Lehrer Geschichte Krieg Dampfmaschine Größe Köln Straße 1850",
+    "tr": "şehir ırmak müze öğretmen tarih savaş ağırlık nüfus İzmir kalabalık 1850",
+    "vi": "thành phố dòng sông bảo tàng giáo viên lịch sử chiến tranh phía bắc 1850",
+    "el": "πόλη ποταμός μουσείο δάσκαλος ιστορία πόλεμος Αθήνα θάλασσα γλώσσα 1850",
+    "ru": "город река музей учитель история война Москва море язык население 1850",
+    "he": "עיר נהר מוזיאון מורה היסטוריה מלחמה ירושלים שפה בניין ספרייה 1850",
+    "ar": "مدينة نهر متحف معلم تاريخ حرب القاهرة لغة سكان مكتبة ١٨٥٠",
+    "hi": "नगर नदी संग्रहालय अध्यापक इतिहास युद्ध दिल्ली भाषा जनसंख्या पुस्तकालय 1850",
+    "ko": "도시 박물관 선생님 역사책 전쟁터 서울시 언어학 인구수 도서관 바닷가 1850",
+    "th": "แม่น้ำ พิพิธภัณฑ์ อาจารย์ ประวัติ สงคราม กรุงเทพ ภาษาไทย ประชากร ห้องสมุด 1850",
+    "zh": "博物馆 老师们 历史书 世界大战 北京市 语言学 人口数 图书馆 工程师 大河流 1850",
+}
+UNSPACED = ("th", "zh")
+
+
+@pytest.fixture
+def disturbed(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("_disturbed")
+
+
+def twice(disturbed, script, number, most):
+    """Return labels that are off by a few characters, and whose text stands twice side by side."""
+    source = random.Random(f"{script} {most}")
+    blank, words = ("" if script in UNSPACED else " "), WORDS[script].split()
+    labels = []
+    while len(labels) < number:
+        answer = source.choice(words)
+        others = [word for word in words if word != answer]
+        before, after = (source.choices(others, k=source.randint(5, 30)) for _ in range(2))
+        context = blank.join([*before, answer, answer, *after])
+        places = [context.index(answer), context.rindex(answer)]
+        true = source.choice(places)
+        start = true + source.randint(1, most) * source.choice((-1, 1))
+        if start > 0 and start not in places:
+            labels.append(disturbed.Label(context, "?", answer, start, true, true + len(answer)))
+    return labels
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 40])
+def test_the_nearest_of_two_is_meant_or_none_is_taken(disturbed, rows):
+    files = []
+    for script in WORDS:
+        labels = twice(disturbed, script, 40 if rows > 2 else 10, 3)
+        files += [labels[first : first + rows] for first in range(0, len(labels), rows)]
+    figures = [disturbed.judged(file)[0] for file in files]
+    number = sum(one.labels for one in figures)
+    assert number >= 10 * len(WORDS)
+    assert sum(one.wrong for one in figures) <= 0.005 * number
+
+
+def test_what_is_clearly_the_nearest_is_not_left_out(disturbed):
+    clear = 0
+    for script in WORDS:
+        for one in twice(disturbed, script, 60, 3):
+            places = one.context.index(one.text), one.context.rindex(one.text)
+            near, far = sorted(1 + abs(place - one.start) for place in places)
+            found = locate_answer(one.context, "?", one.text, one.start, language=None)
+            is_trusted = found.confidence >= DEFAULT_THRESHOLD
+            if near <= 3:  # farther away, a way of counting may speak for the other
+                assert is_trusted == (far >= 2.45 * near)
+            if is_trusted:
+                clear += 1
+                assert (found.start_char, found.end_char) == (one.true_start, one.true_end)
+    assert clear > 200
+
+
+def test_a_way_of_counting_wins_against_the_nearest_only_where_the_file_proves_it(disturbed):
+    """In bytes the offset points at the first of two; the second is one character before it."""
+    context = "ığşüöç ığşüöç Çağrı yaza Çağrı idi."
+    first, second = context.index("Çağrı"), context.rindex("Çağrı")
+    offset = len(context[:first].encode())
+    assert offset == second + 1
+    found = locate_answer(context, "?", "Çağrı", offset, language=None)
+    assert found[:2] == (second, second + len("Çağrı"))
+    assert found.confidence >= DEFAULT_THRESHOLD
+
+    counted = []
+    for number in range(5):
+        other = f"Çok güzel bir öykü: şehir {number} ve taş {number} üstünde."
+        place = other.index(f"taş {number}")
+        start = len(other[:place].encode())
+        counted.append(disturbed.Label(other, "?", f"taş {number}", start, place, place + 5))
+    last = disturbed.Label(context, "?", "Çağrı", offset, first, first + len("Çağrı"))
+    figures, audit = disturbed.judged([*counted, last])
+    assert figures == (6, 0, 0)
+    assert audit.offset_unit == "UTF-8 bytes"
+
+
+@pytest.mark.parametrize("drift", [-7, -2, 1, 7])
+def test_a_drift_that_all_share_is_learned(disturbed, drift):
+    """Of two places the one that is as far off as the others' texts, not the nearest."""
+    words = [f"w{number:02}abcd" for number in range(40)]
+    context = " ".join(words) + " tram tram."
+    labels = [
+        disturbed.Label(context, "?", word, context.index(word) + drift, context.index(word), 0)
+        for word in words[8:]
+    ]
+    true = context.index("tram") if drift > 0 else context.rindex("tram")
+    labels.append(disturbed.Label(context, "?", "tram", true + drift, true, 0))
+    labels = [one._replace(true_end=one.true_start + len(one.text)) for one in labels]
+    assert disturbed.judged(labels)[0] == (len(labels), 0, 0)
