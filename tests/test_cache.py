@@ -1,5 +1,6 @@
 """The cache of prepared data: whole, checked, swept and bounded, while others use it."""
 
+import fcntl
 import os
 import pickle
 import random
@@ -161,6 +162,46 @@ def test_what_a_killed_process_left_is_swept_and_what_a_running_one_makes_is_not
     add(cache, KEYS[0])
     assert not scratch.exists()
     assert unknown.exists()  # nothing proves that nobody fills it
+
+
+def test_a_scratch_folder_is_swept_however_soon_its_process_was_killed(cache: Cache) -> None:
+    add(cache, KEYS[0])
+    made = {name: cache.folder / f".{name * 8}-x" for name in "abcd"}
+    for folder in made.values():
+        folder.mkdir()
+    for name in "bcd":
+        (made[name] / "in_use.new").touch()
+    assert cache.sweep() == []  # a process may just be about to hold it
+    for name in "abc":
+        os.utime(made[name], (0, 0))
+    with (made["c"] / "in_use.new").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert set(cache.sweep()) == {made["a"].name, made["b"].name}
+    assert cache.sweep() == [made["c"].name]
+    assert made["d"].exists()
+
+
+def test_a_checkpoints_tokenizer_is_an_entry_and_checked(
+    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = ("--data.cache_dir", tmp_path / "cache")
+    run("fit", "--config", small, *place)
+    validate = ("validate", "--config", small, "--ckpt_path", "best", *place)
+    run(*validate)
+    assert "a checkpoint's tokenizer" in run("cache", "--cache_dir", tmp_path / "cache")
+    (file,) = (tmp_path / "cache").rglob("tokenizer.json")
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"Lisboa", b"Lisbao").replace(b"<unk>", b"<ukn>"))
+    run(*validate)
+    assert "is damaged (tokenizer.json changed)" in caplog.text
+    assert file.read_bytes() == whole
+
+
+def test_what_a_fit_of_this_process_held_may_go(small: Path, tmp_path: Path) -> None:
+    run("fit", "--config", small, "--data.cache_dir", tmp_path / "cache")
+    removed = run("cache", "--cache_dir", tmp_path / "cache", "--remove", "all")
+    assert "in use" not in removed
+    assert "0 entries" in removed
 
 
 def test_settings_tried_out_leave_no_more_entries_than_allowed(

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from qa_lightning.bounds import MAX_VALUES, bounded_yaml, plain_problem
 from qa_lightning.errors import InputError
-from qa_lightning.examples import load_examples, readers
+from qa_lightning.examples import load_examples, unfolding
 from qa_lightning.reports.writing import write_whole
 from running import fail, rows_of, run, squad_json, write_rows
 
@@ -183,14 +185,14 @@ def packed(path: Path, parts: Iterator[bytes]) -> Path:
 def test_a_gzip_bomb_is_refused(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers, "_UNPACKED", 1 << 22)
+    monkeypatch.setattr(unfolding, "_UNPACKED", 1 << 22)
     path = packed(tmp_path / f"bomb.{ending}.gz", (bytes(1 << 20) for _ in range(40)))
     with pytest.raises(InputError, match="unfolds to more than"):
         load_examples(path)
 
 
 def test_text_that_packs_well_is_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_UNPACKED", 1000)
+    monkeypatch.setattr(unfolding, "_UNPACKED", 1000)
     rows = rows_of(500)
     text = json.dumps(squad_json(rows), ensure_ascii=False).encode()
     path = packed(tmp_path / "rows.json.gz", iter([text]))
@@ -198,6 +200,45 @@ def test_text_that_packs_well_is_data(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(load_examples(path)) == 500
     lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
     assert len(load_examples(packed(tmp_path / "rows.jsonl.gz", iter([lines])))) == 500
+
+
+PARQUET_BOMBS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "a value that is repeated": (["a" * (1 << 18)] * 64, {}),
+    "a large value": (["a" * (1 << 25)], {"compression": "zstd", "use_dictionary": False}),
+    "small values": (["a" * 20] * 500_000, {}),
+}
+
+
+@pytest.mark.parametrize("name", PARQUET_BOMBS)
+def test_a_parquet_bomb_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfolding, "_UNPACKED", 1 << 22)
+    texts, settings = PARQUET_BOMBS[name]
+    table = pa.table({"id": range(len(texts)), "context": texts, "question": ["a?"] * len(texts)})
+    pq.write_table(table.select(["context", "question"]), tmp_path / "bomb.parquet", **settings)
+    assert (tmp_path / "bomb.parquet").stat().st_size < 1 << 18
+    with pytest.raises(InputError, match="unfolds to more than"):
+        load_examples(tmp_path / "bomb.parquet")
+
+
+def test_contexts_that_stand_in_many_rows_are_data(tmp_path: Path) -> None:
+    rows = [{**row, "id": f"{row['id']}-{n}"} for row in rows_of(20) for n in range(30)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert len(load_examples(tmp_path / "rows.parquet")) == 600
+
+
+def test_a_document_larger_than_the_memory_is_not_read(
+    demo_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate(5 << 30)  # of nothing: it takes no room on the disk
+    message = fail(
+        capsys, "answer", "--checkpoint", demo_run, "--question", "Onde?", "--document", path
+    )
+    assert "large.txt" in message
+    assert "500 MB" in message
 
 
 # Results

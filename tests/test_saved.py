@@ -23,7 +23,7 @@ from qa_lightning import QADataModule, QAModule, QuestionAnswerer
 from qa_lightning.callbacks import LastCheckpoint
 from qa_lightning.errors import InputError
 from qa_lightning.exporting import export_checkpoint
-from qa_lightning.folders import locked_folder
+from qa_lightning.folders import LOCK, locked_folder
 from qa_lightning.model.storing import WholeCheckpointIO
 from qa_lightning.saved import damage, newest_whole, read_saved, write_saved
 from running import RECORDER, fail, read_checkpoint, recorded, run
@@ -343,10 +343,28 @@ def test_a_second_run_in_a_folder_moves_nothing(
     assert (folder / "earlier" / "1" / "checkpoints" / "last.ckpt").is_file()
 
 
+def test_a_second_trainer_in_a_folder_is_refused(
+    small_settings: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = {**small_settings["trainer"], "default_root_dir": str(tmp_path)}
+
+    def fit(folder: Path | None) -> None:
+        data, model = small_settings["data"], dict(small_settings["model"])
+        model["config"] = {**model["config"], "vocab_size": 400}
+        last = LastCheckpoint(dirpath=None if folder is None else str(folder))
+        Trainer(**settings, callbacks=[last]).fit(QAModule(**model), QADataModule(**data))
+
+    for folder, held in ((None, tmp_path), (tmp_path / "mine", tmp_path / "mine")):
+        with locked_folder(held, "x"), pytest.raises(InputError, match="no other run in"):
+            fit(folder)
+        fit(folder)
+        assert not (held / LOCK).exists()
+
+
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from qa_lightning.folders import locked_folder
+from qa_lightning.folders import LOCK, locked_folder
 with locked_folder(Path(sys.argv[1]), "x"):
     if os.fork() == 0:  # it has let go when it begins
         os.write(1, b"held\\n")

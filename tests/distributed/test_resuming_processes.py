@@ -18,12 +18,23 @@ Settings = dict[str, dict[str, Any]]
 
 # Each rank runs all commands, and writes how each of them ended.
 SEVERAL = """
-import json, sys
+import json, shutil, sys
 from pathlib import Path
 from interrupting import Killed
 from qa_lightning.cli import main
 ends = []
-for arguments in json.loads(sys.argv[1]):
+from torch import distributed
+for command, *arguments in json.loads(sys.argv[1]):
+    if command == "copy and cut":
+        source, copy, name = arguments
+        first = distributed.get_rank() == 0
+        if first:
+            shutil.copytree(source, copy)
+        distributed.barrier()
+        if first:  # while the others may look
+            (Path(copy) / name).write_bytes((Path(copy) / name).read_bytes()[:1000])
+        continue
+    arguments = [command, *arguments]
     try:
         main(arguments)
         ends.append("whole")
@@ -32,7 +43,6 @@ for arguments in json.loads(sys.argv[1]):
     except SystemExit as stop:
         ends.append(f"status {stop.code}")
 Path(sys.argv[2]).write_text(json.dumps(ends))
-from torch import distributed
 distributed.barrier()
 distributed.destroy_process_group()
 """
@@ -65,6 +75,13 @@ def test_two_processes_stop_together_and_go_on_exactly(
         small_settings["trainer"]["callbacks"] = callbacks
         config = write_yaml(tmp_path / f"{number}.yaml", small_settings)
         commands.append(["fit", "--config", str(config), "--ckpt_path", "last"])
+    # The last is damaged: the first process chooses the one before it, for both.
+    damaged = tmp_path / "damaged" / "run"
+    commands += [
+        ["copy and cut", str(tmp_path / "run"), str(damaged), "checkpoints/last.ckpt"],
+        ["fit", "--config", str(tmp_path / "3.yaml"), "--ckpt_path", "last",
+         "--trainer.default_root_dir", str(damaged)],
+    ]  # fmt: skip
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", SEVERAL, json.dumps(commands), str(tmp_path / f"{rank}.json")],
@@ -80,9 +97,15 @@ def test_two_processes_stop_together_and_go_on_exactly(
         assert process.returncode == 0, output[-4000:]
     # Lightning kills the first process of a machine when another ends with a status of its own.
     assert read_json(tmp_path / "0.json") == [
-        "whole", "status 143", "status 138", "killed", "whole",
+        "whole", "status 143", "status 138", "killed", "whole", "whole",
     ]  # fmt: skip
-    assert read_json(tmp_path / "1.json") == ["whole", "status 0", "status 0", "killed", "whole"]
+    assert read_json(tmp_path / "1.json") == [
+        "whole", "status 0", "status 0", "killed", "whole", "whole",
+    ]  # fmt: skip
     states = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["qa_lightning_resume"]
     assert len(states["random"]) == 2
     assert_same_end(tmp_path / "run", tmp_path / "whole", ranks=2)
+    assert_same_end(damaged, tmp_path / "whole", ranks=2)
+    assert f"last.ckpt: that file is none, or is cut off or damaged; {damaged}" in outputs[0]
+    assert "previous.ckpt, of step" in outputs[0]
+    assert "is cut off" not in outputs[1]

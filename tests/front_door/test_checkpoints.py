@@ -262,6 +262,18 @@ def test_the_users_values_go_before_the_checkpoints_but_not_the_network(
     assert recorded().model.hparams["config"]["hidden_size"] == 16
 
 
+def test_the_demo_does_not_stand_in_for_data_that_is_not_named(
+    small: Path, small_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("fit", "--config", small)
+    path = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    for command in ("validate", "fit"):
+        message = fail(capsys, command, "--ckpt_path", path)
+        assert "`data.data_files`" in message
+        assert str(small_files["train"]) in message  # what it was trained with
+        assert "'demo'" not in message
+
+
 def test_the_search_for_answers_is_the_checkpoints(small: Path, tmp_path: Path) -> None:
     run("fit", "--config", small, "--evaluation.max_answer_length", 3, "--evaluation.n_best", 4)
     for mine, expected in (((), (3, 4)), (("--evaluation.max_answer_length", 7), (7, 4))):

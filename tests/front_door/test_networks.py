@@ -92,7 +92,10 @@ def test_adapters_are_trained_and_merged(
 
 
 def test_a_run_with_adapters_resumes_and_freezes_the_rest(
-    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    small: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     chosen = ("--model.lora.r", 2, "--model.lora.target_modules", "[query, value]")
     run("fit", "--config", small, *chosen, RECORDER)
@@ -106,12 +109,14 @@ def test_a_run_with_adapters_resumes_and_freezes_the_rest(
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed == {name for name in before if "lora_" in name or "qa_outputs" in name}
     assert {name.split(".")[-4] for name in changed if "lora" in name} == {"query", "value"}
-    # Adapters of the same kind are no contradiction; others are told.
-    more = ("--ckpt_path", "last", "--trainer.max_epochs", 2)
-    run("fit", "--config", small, *more, *chosen)
-    assert "`model.lora` is what" not in caplog.text
-    run("fit", "--config", small, *more, "--model.lora.r", 3)
-    assert "`model.lora` is what the checkpoint was trained with" in caplog.text
+    # Adapters of the same kind are no contradiction; others cannot be trained, and are told else.
+    more = ("--config", small, "--ckpt_path", "last", "--trainer.max_epochs", 2)
+    run("fit", *more, *chosen)
+    run("validate", *more, *chosen)
+    assert "`model.lora" not in caplog.text
+    assert "`model.lora.r` to stay 2" in fail(capsys, "fit", *more, "--model.lora.r", 3)
+    run("validate", *more, "--model.lora.r", 3)
+    assert "`model.lora.r` is 2, as the checkpoint has it" in caplog.text
 
 
 @pytest.mark.parametrize(("name", "room"), [("bert", 66), ("roberta", 64)])

@@ -18,6 +18,7 @@ from running import (
     recorded,
     rows_of,
     run,
+    small_tokenizer,
     write_rows,
     write_yaml,
 )
@@ -186,7 +187,10 @@ def within_epoch(base: Settings, tmp_path: Path) -> Path:
 
 
 def test_changed_settings_are_applied_or_refused(
-    within_epoch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    within_epoch: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     resume = ("fit", "--config", within_epoch, "--ckpt_path", "last")
     for key, value in (
@@ -197,6 +201,14 @@ def test_changed_settings_are_applied_or_refused(
         ("model.freeze_embeddings", "true"),
         ("model.layer_decay", 0.9),
         ("model.head_learning_rate", 1e-2),
+        ("model.config.hidden_size", 32),
+        ("model.config.hidden_dropout_prob", 0.2),
+        ("model.config.attention_window", 4),
+        ("model.lora", "{}"),
+        ("trainer.accumulate_grad_batches", 2),
+        ("trainer.limit_train_batches", 4),
+        ("trainer.limit_train_batches", 0.9),
+        ("trainer.overfit_batches", 2),
     ):
         message = fail(capsys, *resume, f"--{key}", value)
         assert key.replace("seed_everything", "data.seed") in message
@@ -204,7 +216,13 @@ def test_changed_settings_are_applied_or_refused(
         assert "training data" in fail(capsys, *resume, *other)
 
     mine = ("--model.learning_rate", 5e-4, "--model.weight_decay", 0.3, "--data.eval_batch_size", 3)
-    run(*resume, *mine, RECORDER)
+    other = tmp_path / "tokenizer"
+    small_tokenizer().save_pretrained(other)
+    origins = ("--data.tokenizer", other, "--model.initialization", "matching")
+    run(*resume, *mine, *origins, "--trainer.limit_train_batches", 1.0, RECORDER)
+    for key in ("data.tokenizer", "model.initialization"):
+        assert f"`{key}` is " in caplog.text  # the checkpoint's, and said to be
+    assert caplog.text.count("as the checkpoint has it") == 2
     # Steps 3 to 10 of 10, on a line to 0.
     assert recorded().rates == pytest.approx([5e-4 * (10 - step) / 10 for step in range(2, 10)])
     groups = recorded().trainer.optimizers[0].param_groups

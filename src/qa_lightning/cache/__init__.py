@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_lightning.cache.contents import MANIFEST, checksums, damage_of, manifest_of
-from qa_lightning.cache.leases import IN_USE, Lease, is_free
+from qa_lightning.cache.leases import IN_USE, Lease, is_abandoned, is_free
 from qa_lightning.errors import InputError
 
 __all__ = ["DEFAULT_ENTRIES", "DEFAULT_GIB", "Cache", "Entry", "Lease", "cache_folder"]
@@ -188,7 +188,7 @@ class Cache:
     def _remove_if_free(self, folder: Path) -> bool:
         # Entries of an earlier version have no lock: whoever read one left no sign.
         old = _KEY.fullmatch(folder.name) and not (folder / IN_USE).exists()
-        if old or is_free(folder):
+        if old or is_free(folder) or (_SCRATCH.fullmatch(folder.name) and is_abandoned(folder)):
             self.discard(folder)
         return not folder.exists()
 

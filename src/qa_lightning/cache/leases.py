@@ -1,10 +1,15 @@
 """Locks on the folders of a cache: the system takes them back when a process ends."""
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 IN_USE = "in_use"
+BEING_MADE = f"{IN_USE}.new"
+_MAKING = 60.0
+"""Seconds that no process needs to lock a scratch folder that it has made."""
 
 
 class Lease:
@@ -28,7 +33,7 @@ class Lease:
     @classmethod
     def of_new(cls, scratch: Path) -> Self:
         """Put ``in_use`` into a scratch folder, locked before anyone can see it."""
-        file = scratch / f"{IN_USE}.new"
+        file = scratch / BEING_MADE
         file.touch()
         lease = cls(scratch, alone=True, name=file.name)
         file.rename(scratch / IN_USE)
@@ -57,8 +62,23 @@ def _lock(file: BinaryIO, *, alone: bool) -> None:
 
 def is_free(folder: Path) -> bool:
     """Say whether a folder has a lock to hold, and nobody holds it."""
+    return _can_be_held(folder, IN_USE)
+
+
+def is_abandoned(scratch: Path) -> bool:
+    """Say whether the process that made a scratch folder is gone, however soon it went."""
+    if (scratch / IN_USE).exists():
+        return is_free(scratch)
+    with suppress(OSError):  # it is gone by now
+        being_made = (scratch / BEING_MADE).exists()
+        if time.time() - scratch.stat().st_mtime > _MAKING:
+            return _can_be_held(scratch, BEING_MADE) if being_made else not any(scratch.iterdir())
+    return False
+
+
+def _can_be_held(folder: Path, name: str) -> bool:
     try:
-        Lease(folder, alone=True).close()
+        Lease(folder, alone=True, name=name).close()
     except OSError:
         return False
     return True

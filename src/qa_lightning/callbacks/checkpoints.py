@@ -1,6 +1,7 @@
 """The two checkpoint callbacks of a run: the best by a score, and the true last."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.errors import InputError
-from qa_lightning.folders import room_problems
+from qa_lightning.folders import locked_folder, room_problems
 from qa_lightning.ranges import Rule, check, flag, number, one_of, text, whole
 from qa_lightning.saved import checkpoints_need
 
@@ -130,6 +131,7 @@ class LastCheckpoint(RunCheckpoint):
 
     Attributes:
         saved_path: the file, once this run has written it.
+        is_held: its folder is held for this run already, as the command line does.
     """
 
     def __init__(
@@ -149,6 +151,8 @@ class LastCheckpoint(RunCheckpoint):
         self.last_every_n_minutes = last_every_n_minutes
         self.saved_path: str | None = None
         self._saved_at = time.monotonic()
+        self.is_held = False
+        self._held = ExitStack()
 
     @classmethod
     def beside(cls, best: BestCheckpoint) -> Self:
@@ -158,6 +162,29 @@ class LastCheckpoint(RunCheckpoint):
             last_every_n_train_steps=best.last_every_n_train_steps,
             last_every_n_minutes=best.last_every_n_minutes,
         )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hold the folder, whoever made the trainer: another run would write over this one's.
+
+        Raises:
+            InputError: another run is writing there.
+        """
+        place = Path(self.dirpath or trainer.default_root_dir)
+        super().setup(trainer, pl_module, stage)
+        wanted = stage == "fit" and trainer.is_global_zero and not is_dry(trainer)
+        if wanted and not self.is_held:
+            option = "default_root_dir` or `dirpath"
+            self._held.enter_context(locked_folder(place, option))
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let go of the folder."""
+        self._held.close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Let go of the folder."""
+        self._held.close()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over nothing: the last checkpoint is in one place whatever was before."""

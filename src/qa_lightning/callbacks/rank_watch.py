@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from torch import distributed
 
 from qa_lightning.callbacks.lifeline import LOST, Failure, Lifeline
 from qa_lightning.errors import InputError
+from qa_lightning.resuming import way_back
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class RankWatch(Callback):
     def __init__(self) -> None:
         self._line: Lifeline | None = None
         self._told = False
-        self._advice = ""
+        self._advice: Callable[[], str] = str
 
     def attach(self, trainer: Trainer) -> Self:
         """Watch from the moment in which the processes have met, before data is prepared."""
@@ -97,7 +99,7 @@ class RankWatch(Callback):
         if not distributed.is_initialized() or trainer.world_size < 2:
             return
         if trainer.state.fn == TrainerFn.FITTING:
-            self._advice = " `--ckpt_path last` goes on from the last checkpoint."
+            self._advice = partial(way_back, trainer)
         line = Lifeline(
             trainer.global_rank, trainer.world_size, found=self._found, fate=_fates(trainer)
         )
@@ -151,7 +153,7 @@ class RankWatch(Callback):
         text = failure.text.rstrip(".") + "."
         sys.stderr.write(
             f"{failure.traceback}error: rank {failure.rank} of {line.world_size}: {text}"
-            f"{self._advice if failure.status == 1 else ''}\n"
+            f"{self._advice() if failure.status == 1 else ''}\n"
         )
         sys.stderr.flush()
 
@@ -184,7 +186,7 @@ def _fates(trainer: Trainer) -> Callable[[int], str | None]:
             return None
         try:
             status = children[rank - 1].wait(timeout=2)
-        except Exception:  # still ending, or waited for by another thread
+        except (subprocess.TimeoutExpired, OSError):  # still ending, or another thread has waited
             return None
         return _fate(status)
 

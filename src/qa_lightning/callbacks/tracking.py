@@ -182,6 +182,13 @@ class RunTracking(Callback):
             for tracker in self._trackers.values():
                 tracker.log_checkpoint(path, scores=self._scores_of(path, best))
 
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let nothing be lost that a run which goes on from here does not send again."""
+        for tracker in self._trackers.values():
+            tracker.settle()
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a later process needs to continue the trackers' runs, and to compare."""
         known = {name: entry.identity() for name, entry in self._trackers.items()}

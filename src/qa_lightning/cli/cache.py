@@ -1,5 +1,6 @@
 """``qa-lightning cache``: what prepared data is kept, and what of it may go."""
 
+import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
     check(RULES, vars(cfg), prefix="--")
     cache = Cache(cache_folder(cfg.cache_dir))
+    gc.collect()  # what a `fit` of this very process held, and nobody reads any more
     console = Console(soft_wrap=True, highlight=False)
     for entry in _wanted(cache.entries(), cfg):
         state = "removed" if cache.remove(entry.key) else "in use by a process: stays"

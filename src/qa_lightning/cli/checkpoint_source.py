@@ -3,18 +3,18 @@
 import hashlib
 import logging
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-import datasets
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from qa_lightning.cache import Cache, Lease, cache_folder
+from qa_lightning.callbacks import LastCheckpoint
 from qa_lightning.callbacks.tracked_run import is_dry
+from qa_lightning.cli.changed import check_changes
 from qa_lightning.cli.filling import fill_plain
 from qa_lightning.cli.room import checkpoint_folder
 from qa_lightning.errors import InputError
@@ -37,6 +37,9 @@ WINDOW_KEYS = (
     "language",
 )
 TRAINING_STATES = ("optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
+DATA_KEYS = ("in_memory", "data_files", "dataset")
+"""What names data; the first of them that is given decides."""
+
 SEARCH_KEYS = ("n_best", "max_answer_length", "window_scoring", "search")
 """What of a checkpoint's other states configures a command: never a folder to write into."""
 
@@ -80,6 +83,9 @@ def held_folders(trainer: Trainer, config: Namespace, command: str) -> Iterator[
             held.enter_context(locked_folder(root, "trainer.default_root_dir"))
             if root not in checkpoints.parents:
                 held.enter_context(locked_folder(checkpoints, "checkpoint.dirpath"))
+            for each in trainer.checkpoint_callbacks:
+                if isinstance(each, LastCheckpoint):
+                    each.is_held = True
         yield
 
 
@@ -109,12 +115,17 @@ def check_resumable(saved: SavedRun) -> None:
         )
 
 
-def merge_checkpoint(config: Namespace, explicit: Namespace, saved: SavedRun) -> None:
+def merge_checkpoint(config: Namespace, explicit: Namespace, saved: SavedRun, command: str) -> None:
     """Fill a command's configuration from a checkpoint.
 
     The network and the tokenizer are the checkpoint's. For all else what the user wrote, in a
     file or on the command line, stands, and what was left out is the checkpoint's.
+
+    Raises:
+        InputError: the user wants another network for a training that goes on, or names no data.
     """
+    check_changes(config, explicit, saved, command)
+    _check_data(config, explicit, saved)
     groups = {
         "model": saved.model,
         "data": {key: saved.windows[key] for key in WINDOW_KEYS if key in saved.windows},
@@ -127,13 +138,6 @@ def merge_checkpoint(config: Namespace, explicit: Namespace, saved: SavedRun) ->
             name = f"{group}.{key}"
             if name not in config:
                 continue
-            if name == "model.lora" and name in explicit and _contradicts(config[name], value):
-                log.warning(
-                    "`model.lora` is what the checkpoint was trained with, %s, in place of %s. For "
-                    "other adapters, export the checkpoint and fine-tune the exported folder.",
-                    value,
-                    config[name],
-                )
             if (group == "model" and key in NETWORK_KEYS) or name not in explicit:
                 config[name] = value
     config["data.tokenizer"] = str(_tokenizer_folder(config, saved.tokenizer_files))
@@ -151,7 +155,8 @@ def merge_order(config: Namespace, explicit: Namespace, saved: SavedRun) -> None
         if name not in explicit and key in saved.data and not _is_new_seed(key, explicit):
             config[name] = saved.data[key]
     fill_plain(config)
-    problems = list(resume_problems(saved.values, config.model, config.data))
+    groups = (vars(config[group]) for group in ("model", "data", "trainer"))
+    problems = list(resume_problems(saved.values, *groups))
     if problems:
         raise InputError("\n".join(problems))
 
@@ -160,34 +165,41 @@ def _is_new_seed(key: str, explicit: Namespace) -> bool:
     return key == "seed" and "seed_everything" in explicit
 
 
-def _chosen(state: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    return {key: state[key] for key in keys if key in state}
+def _check_data(config: Namespace, explicit: Namespace, saved: SavedRun) -> None:
+    """Refuse to take the generated documents for the data that a checkpoint was trained on.
+
+    Its own are not taken: what a file says is no reason to read another one.
+    """
+    if any(f"data.{key}" in explicit for key in DATA_KEYS):
+        return
+    key = next((key for key in DATA_KEYS if saved.data.get(key)), None)
+    if key is None or (key == "dataset" and saved.data[key] == config["data.dataset"]):
+        return
+    raise InputError(
+        f"Expected `data.dataset` or `data.data_files` to name the data; got neither. The "
+        f"checkpoint at {saved.path} was trained with `data.{key}` {saved.data[key]!r:.300}: name "
+        "it, or give the run's `config.yaml` by `--config`."
+    )
 
 
-def _contradicts(given: Mapping[str, Any] | None, kept: Mapping[str, Any] | None) -> bool:
-    """Say whether adapters were asked for that are not the checkpoint's."""
-    if given is None or kept is None:
-        return given is not kept
-    return any(kept.get(key) != value for key, value in given.items())
+_held: list[Lease | None] = []
+"""Keeps the tokenizers that this process reads in the cache."""
 
 
 def _tokenizer_folder(config: Namespace, files: Mapping[str, str]) -> Path:
-    """Write a checkpoint's tokenizer into the cache, once for each content."""
-    digest = hashlib.sha256()
+    """Return a checkpoint's tokenizer in the cache, where it is once for each content."""
+    digest = hashlib.sha256(b"tokenizer\0")
     for name, text in sorted(files.items()):
         digest.update(f"{name}\0{text}\0".encode())
-    root = Path(config.get("data.cache_dir") or datasets.config.HF_CACHE_HOME).expanduser()
-    folder = root / "qa_lightning" / "tokenizers" / digest.hexdigest()[:32]
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        whole = Path(scratch) / "tokenizer"
-        whole.mkdir()
-        write_tokenizer_files(files, whole)
-        try:
-            whole.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another process may have been faster
-                raise
-    return folder
+    key = digest.hexdigest()[:32]
+    data = config.data
+    cache = Cache(
+        cache_folder(data.cache_dir), most_entries=data.cache_entries, most_gib=data.cache_gib
+    )
+    found = cache.find(key)
+    if found is None:
+        with cache.building(key, {"source": "a checkpoint's", "split": "tokenizer"}) as folder:
+            write_tokenizer_files(files, folder)
+        found = cache.find(key) or (cache.folder / key, None)
+    _held.append(found[1])
+    return found[0]

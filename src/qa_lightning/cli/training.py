@@ -107,7 +107,7 @@ class QALightningCLI(LightningCLI):
             saved = read_run(config.ckpt_path)
             if command == "fit":
                 check_resumable(saved)
-            merge_checkpoint(config, self.explicit, saved)
+            merge_checkpoint(config, self.explicit, saved, command)
             self._check_merged(config)
             if command == "fit":
                 merge_order(config, self.explicit, saved)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import datasets
 import pyarrow as pa
@@ -21,11 +21,9 @@ from qa_lightning.examples.nested import document_rows, nested_rows, shape_of
 from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row, Unreadable
 from qa_lightning.examples.spreadsheets import csv_rows
 from qa_lightning.examples.tables import row_dicts
+from qa_lightning.examples.unfolding import check_unfolded, is_packed, open_unpacked
 
 _BATCH_ROWS = 5_000  # bounds the Python objects alive at a time
-_UNPACKED = 1 << 28  # bytes that any gzip file may unfold to
-_UNFOLDED = 100  # times its size; texts unfold to some five times theirs
-_GZIP_MAGIC = b"\x1f\x8b"
 _JSON_LINES = (".jsonl", ".ndjson")
 
 KeyedRow = tuple[int | tuple[int, str], Row]
@@ -77,7 +75,7 @@ def is_data_file(path: Path) -> bool:
 
 def _read_json(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     """Read one JSON document; several on lines of their own are JSON Lines by another name."""
-    with open_text(lambda: _open(path), path) as stream:
+    with open_text(lambda: open_unpacked(path), path) as stream:
         text = stream.read()
     try:
         document = parse_json(text)
@@ -114,7 +112,7 @@ def _starts_with_whole_line(text: str) -> bool:
 
 def _read_json_lines(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     """Read an object a line; one JSON document under such a name is read as what it is."""
-    with open_text(lambda: _open(path), path) as stream:
+    with open_text(lambda: open_unpacked(path), path) as stream:
         head: list[str] = []
         while not "".join(head[-1:]).strip() and (line := stream.readline()):
             head.append(line)
@@ -150,17 +148,19 @@ def _parse_line(text: str) -> Row:
 
 
 def _read_csv(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
-    with open_text(lambda: _open(path), path, newline="") as text:
+    with open_text(lambda: open_unpacked(path), path, newline="") as text:
         yield from _batches(csv_rows(text, path, columns), path, "line")
 
 
 def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     source: Any = path
-    if _is_packed(path):
-        with _open(path) as stream:
+    if is_packed(path):
+        with open_unpacked(path) as stream:
             source = pa.BufferReader(stream.read())
     file = pq.ParquetFile(source)
-    table = file.read(columns=columns.wanted(file.schema_arrow.names))
+    names = columns.wanted(file.schema_arrow.names)
+    check_unfolded(file, names, path)
+    table = file.read(columns=names)
     yield table_batch(table, str(path), file.schema_arrow.names, columns)
 
 
@@ -207,52 +207,6 @@ def _compact(keys: Sequence[int | tuple[int, str]]) -> Sequence[int | tuple[int,
     if len(numbers) == len(keys) == numbers[-1] - numbers[0] + 1:
         return range(numbers[0], numbers[-1] + 1)
     return keys
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a file, unpacking it when its first bytes say gzip, whatever its name says."""
-    if _is_packed(path):
-        return cast(BinaryIO, io.BufferedReader(_Unpacked(path)))
-    return path.open("rb")
-
-
-def _is_packed(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == _GZIP_MAGIC
-
-
-class _Unpacked(io.RawIOBase):
-    """Unpack a gzip file, up to what any text may unfold to."""
-
-    def __init__(self, path: Path) -> None:
-        self._stream = gzip.GzipFile(path)
-        self._path = path
-        self._left = max(_UNPACKED, _UNFOLDED * path.stat().st_size)
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read the next bytes.
-
-        Raises:
-            InputError: there are too many, as in a file that is made to fill the memory.
-        """
-        data = self._stream.read1(len(buffer))
-        self._left -= len(data)
-        if self._left < 0:
-            raise InputError(
-                f"Expected data in {self._path}; it unfolds to more than {_UNFOLDED} times its "
-                "size, as no text does. Unpack it yourself if you trust it, and name that file."
-            )
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-        super().close()
 
 
 _READERS: dict[str, Reader] = {

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import distributed
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -12,7 +13,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.resuming.loading import at_place
 from qa_lightning.resuming.places import Place
 from qa_lightning.resuming.random_states import RandomState, random_state, restore_random_state
-from qa_lightning.resuming.settings import KEY, is_within_epoch
+from qa_lightning.resuming.settings import KEY, is_within_epoch, rhythm_of, rhythm_problems
 
 _MID_EVALUATION, _NOT_RESTARTED = "restarted_mid_evaluation", "none"
 
@@ -87,6 +88,7 @@ class ExactResume(Callback):
             "figures": figures,
             "due_row": _row_that_is_due(trainer),
             "data": _data_of(trainer),
+            "rhythm": _rhythm_of(trainer),
         }
 
     def _border_to_save(self, trainer: Trainer) -> Border:
@@ -236,10 +238,21 @@ def _data_of(trainer: Trainer) -> dict[str, Any]:
     return {"fingerprint": fingerprint, "processes": trainer.world_size}
 
 
+def _rhythm_of(trainer: Trainer) -> dict[str, Any]:
+    """Return which batches of an epoch make steps; nothing where a callback decides anew."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(each, GradientAccumulationScheduler) for each in callbacks):
+        return {}
+    return rhythm_of(vars(trainer) | {"accumulate_grad_batches": trainer.accumulate_grad_batches})
+
+
 def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-    """Refuse other data, or another number of processes, in the middle of an epoch."""
+    """Refuse other data, batches or another number of processes in the middle of an epoch."""
     if not is_within_epoch(checkpoint):
         return
+    if rhythm := _rhythm_of(trainer):
+        for problem in rhythm_problems(checkpoint, rhythm):
+            raise InputError(problem)
     before, now = checkpoint[KEY]["data"], _data_of(trainer)
     if before["processes"] != now["processes"]:
         raise InputError(

@@ -40,10 +40,14 @@ def write_saved(values: Mapping[str, Any], path: Path, *, keep_previous: bool = 
         scratch.replace(path)
         _synchronize(path.parent)
     except OSError as error:
+        before = (
+            " What was saved before is whole; `--ckpt_path last` goes on from it."
+            if path.with_name(LAST).is_file()
+            else ""
+        )
         raise InputError(
             f"Expected to write a checkpoint to {path}; it could not be: {error.strerror or error}."
-            " What was saved before is whole. Make room, or name another folder by "
-            "`checkpoint.dirpath`; `--ckpt_path last` goes on from the last one."
+            f" Make room, or name another folder by `checkpoint.dirpath`.{before}"
         ) from error
     finally:
         scratch.unlink(missing_ok=True)

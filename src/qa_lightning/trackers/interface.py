@@ -60,6 +60,9 @@ class Tracker(ABC):
     def log_checkpoint(self, path: Path, *, scores: Mapping[str, float]) -> None:
         """Keep the best checkpoint with its scores, where the tracker stores files elsewhere."""
 
+    def settle(self) -> None:  # noqa: B027  # most have nothing to wait for
+        """Return when all that was told so far outlives this process."""
+
     def identity(self) -> dict[str, str]:
         """Return what a later process needs to continue this run, as plain values."""
         return {}

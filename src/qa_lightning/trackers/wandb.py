@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Set
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,9 @@ from qa_lightning.trackers.interface import Config, Report, Tracker
 _log = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"
+_FLUSHING = "x_transaction_log_flush_interval"
+_FLUSHED_EVERY = 0.1
+"""Seconds after which W&B's own process has written rows to its file: at 15, a kill loses more."""
 _MAXIMA = (
     *("exact_match", "f1", "best_exact", "best_f1"),
     *("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"),
@@ -81,8 +85,13 @@ class SteadyWandbLogger(WandbLogger):
 
         # W&B would send the command line and the program's path as they are, with the user's name.
         if self._wandb_init.get("settings") is None:
-            unnamed = Settings(x_disable_meta=True, disable_git=True)  # we send the commit
-            self._wandb_init["settings"] = unnamed
+            ours: dict[str, Any] = {
+                "x_disable_meta": True,
+                "disable_git": True,
+            }  # we send the commit
+            if _FLUSHING in Settings.model_fields:  # since 0.31
+                ours[_FLUSHING] = _FLUSHED_EVERY
+            self._wandb_init["settings"] = Settings(**ours)
         # wandb would write to a temporary folder in place of one that does not exist.
         Path(self._save_dir or ".").mkdir(parents=True, exist_ok=True)
         try:
@@ -157,6 +166,11 @@ class WandbTracker(Tracker):
         artifact = wandb.Artifact(f"model-{self._run.id}", type="model", metadata=dict(scores))
         artifact.add_file(str(path), name=path.name)
         self._run.log_artifact(artifact, aliases=["best", "latest"])
+
+    def settle(self) -> None:
+        """Wait until W&B's own process, which dies with a killed one, has written all rows."""
+        if self._run.offline:
+            time.sleep(3 * _FLUSHED_EVERY)
 
     def identity(self) -> dict[str, str]:
         """Return the run's id and project."""
