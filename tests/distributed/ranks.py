@@ -32,6 +32,22 @@ class RankLog(Callback):
         path.write_text(json.dumps(seen), encoding="utf-8")
 
 
+class GpuUse(Callback):
+    """Write ``use<n>.json``: the most bytes on this process's GPU, and the seconds of an epoch."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        torch.cuda.synchronize()
+        self.seconds = time.perf_counter() - self.began
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        use = {"peak": torch.cuda.max_memory_allocated(), "seconds": self.seconds}
+        path = Path(trainer.default_root_dir) / f"use{trainer.global_rank}.json"
+        path.write_text(json.dumps(use), encoding="utf-8")
+
+
 class Gradients(Callback):
     """Write ``gradients<rank>.pt``: the first step's gradients, and what its batches held."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launching import DDP, launch_alone
-from running import rows_of, write_rows, write_yaml
+from running import read_checkpoint, rows_of, write_rows, write_yaml
 
 pytestmark = [pytest.mark.two_process]
 
@@ -39,6 +39,7 @@ def the_message(result: Any, folder: Path | None = None) -> str:
 
 
 def test_a_rank_that_is_killed_ends_the_others(small_settings: Settings, tmp_path: Path) -> None:
+    small_settings["checkpoint"] = {"every_n_train_steps": 1}
     config = failing(small_settings, tmp_path, "ranks.Fail", way="kill")
     result = launch_alone("fit", "--config", config)
     assert result.returncode != 0
@@ -53,7 +54,9 @@ def test_a_rank_that_raises_ends_the_others(small_settings: Settings, tmp_path: 
     config = failing(small_settings, tmp_path, "ranks.Fail", way="raise")
     result = launch_alone("fit", "--config", config)
     assert result.returncode == 1
-    assert "rank 1 of 2: ValueError: the disk is on fire" in the_message(result, tmp_path)
+    message = the_message(result, tmp_path)
+    assert "rank 1 of 2: ValueError: the disk is on fire" in message
+    assert "--ckpt_path" not in message  # there is no checkpoint yet
     # The bug's own traceback, and no other.
     assert result.stderr.count("Traceback") == 1
     assert "ranks.py" in result.stderr
@@ -101,6 +104,21 @@ def test_weights_that_a_rate_has_ruined_are_saved_by_none(
     assert result.returncode == 2, result.stderr[-3000:]
     assert "still read what step 1 learnt from" in the_message(result)
     assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_ends_the_run_with_its_status(
+    rank: int, small_settings: Settings, tmp_path: Path
+) -> None:
+    small_settings["trainer"]["accumulate_grad_batches"] = 2
+    at = {"hook": "on_train_batch_start", "count": 3, "name": "SIGTERM", "rank": rank}
+    config = failing(small_settings, tmp_path, "interrupting.SignalAt", **at)
+    result = launch_alone("fit", "--config", config)
+    assert result.returncode == 143, result.stderr[-3000:]
+    assert result.stderr.count("stopped by SIGTERM after step 2; saved as ") == 1
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["global_step"] == 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from interrupting import Killed, assert_same_end, trace_of
+from qa_lightning.cli import main
 from running import (
     NETWORK,
     RECORDER,
@@ -174,7 +176,11 @@ def test_another_number_of_workers_changes_nothing(
     settings = settings_of(base, "plain", tmp_path / "run")
     break_off(settings, tmp_path / "broken.yaml", ("on_train_batch_start", 9, None))
     settings["data"]["num_workers"] = 1
-    run("fit", "--config", write_yaml(tmp_path / "a.yaml", settings), "--ckpt_path", "last")
+    config = str(write_yaml(tmp_path / "a.yaml", settings))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        main(["fit", "--config", config, "--ckpt_path", "last"])
+    assert not [each for each in told if "resum" in str(each.message)]  # since it is resumable
     assert_same_end(tmp_path / "run", unbroken["plain"])
 
 
