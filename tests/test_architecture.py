@@ -101,7 +101,15 @@ ALLOWED: dict[str, set[str]] = {
     "normalization": set(),
     "ranges": set(),
     "objectives": set(),
-    "reports": {"alignment", "answers", "calibration", "comparison", "languages", "scores"},
+    "reports": {
+        "alignment",
+        "examples",
+        "answers",
+        "calibration",
+        "comparison",
+        "languages",
+        "scores",
+    },
     "resuming": {"saved"},
     "saved": {"bounds", "folders"},
     # The command line, called from Python: one way to train, and one run folder.

@@ -68,7 +68,7 @@ FAULTS = [
     ),
     ({"answers": {"text": ["a"], "answer_start": [1.5]}}, "the answer_start 1.5, not an integer"),
     ({"answers": {"text": ["a"], "answer_start": [True]}}, "the answer_start True, not an int"),
-    ({"answers": {"text": ["a"], "answer_start": [-1]}}, "the answer_start -1; positions count"),
+    ({"answers": {"text": ["a"], "answer_start": [-2]}}, "the answer_start -2; positions count"),
     ({"answers": {"text": ["a"], "answer_start": [2**31]}}, "the answer_start 2147483648;"),
     ({"answers": {"text": [None], "answer_start": [0]}}, "`answers` has a text that is null"),
     ({"answers": {"text": ["\udc80"], "answer_start": [0]}}, "has a text that holds the lone"),

@@ -1,4 +1,4 @@
-"""The corrections that people make: a file of examples in SQuAD's shape."""
+"""The corrections that people make: a file of examples."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from qa_lightning.errors import InputError
 from qa_lightning.examples import load_examples
-from qa_lightning.examples.squad import squad_document
+from qa_lightning.examples.writing import json_document
 from qa_lightning.folders import stream_problems
 from qa_lightning.reports.writing import place_problems, write_whole
 
@@ -22,7 +22,7 @@ class Corrections:
     correction of one question on one context takes the place of the first.
 
     Args:
-        path: a ``.json`` file; need not exist.
+        path: a ``.json`` file of SQuAD's shape, or a ``.label_studio.json``; need not exist.
 
     Raises:
         InputError: something else stands there, or it cannot be read as examples.
@@ -64,7 +64,7 @@ class Corrections:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.path.name}.lock")):
             rows = [one for one in self._rows() if not _is_same(one, row)] + [row]
-            document = squad_document(rows, version="corrections")
+            document = json_document(self.path, rows, version="corrections")
             write_whole(self.path, (json.dumps(document, ensure_ascii=False, indent=1) + "\n",))
         return len(rows)
 

@@ -34,7 +34,8 @@ def build_parser() -> jsonargparse.ArgumentParser:
         "--corrections",
         default="corrections.json",
         metavar="FILE",
-        help="where corrected answers are kept, as SQuAD JSON that `lightning fit` takes",
+        help="where corrected answers are kept: SQuAD JSON, or tasks for Label Studio where it ends"
+        " in .label_studio.json; `lightning fit` takes both",
     )
     parser.add_argument(
         "--host",

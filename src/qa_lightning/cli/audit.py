@@ -49,7 +49,8 @@ def build_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--repaired",
         type=str | None,
-        help="write the repaired data set here: SQuAD's format (.json), or a row a question"
+        help="write the repaired data set here: SQuAD's format (.json), tasks for Label Studio"
+        " (.label_studio.json), or a row a question"
         " (.jsonl, .parquet) for load_dataset and for run_qa.py --dataset_name FOLDER",
     )
     parser.add_argument("--html", type=str | None, help="write a page to look through here")

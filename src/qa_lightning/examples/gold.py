@@ -25,6 +25,7 @@ _LARGEST_START = 2**31 - 1  # `answer_start` is an int32
 _STARTS = ("answer_start", "start", "start_char", "s")
 _ENDS = ("answer_end", "end", "end_char", "e")
 _NOWHERE = (0, -1)  # where files put an answer that there is none of
+_NOT_FOUND = -1  # what a search says, such as that by which cdQA's annotator places answers
 _RANGE = re.compile(r"(\d+):(\d+)")
 _WRITTEN_OUT = re.compile(r"\s*[\[{]\s*[\[{'\"]")
 _NONE_MEANT = frozenset({"noAnswer", "badQuestion"})
@@ -229,7 +230,7 @@ def _placed(answers: Sequence[_Answer], context: str) -> Gold:
         # As in the script of SQuAD 2.0: a gold text of nothing is no answer.
         if not text.strip() and (is_absent(answer.start) or start in _NOWHERE):
             continue
-        is_lost = is_absent(answer.start)
+        is_lost = is_absent(answer.start) or start == _NOT_FOUND
         texts.append(text)
         starts.append(_only_place(text, context) if is_lost else _read_start(answer.start))
         unplaced += is_lost

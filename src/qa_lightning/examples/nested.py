@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_lightning.errors import InputError
+from qa_lightning.examples.annotation import annotated_rows
 from qa_lightning.examples.rows import first_of
 from qa_lightning.examples.schema import CONTAINERS, ColumnNames, Row, Unreadable
 
@@ -39,6 +40,8 @@ def nested_rows(entry: Any, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
     """Yield the rows in an entry, with their places in it; a flat entry is its own only row."""
     if not isinstance(entry, dict):
         yield "", Unreadable("is no object {...}")
+    elif (annotated := annotated_rows(entry, columns)) is not None:
+        yield from (("", row) for row in annotated)
     elif columns.has_question(entry) or not _parts(entry, columns):
         yield "", entry
     else:
@@ -74,6 +77,8 @@ def _entries(document: Any, path: Path | str, columns: ColumnNames) -> tuple[str
         return "", document
     found = f"a single {type(document).__name__}"
     if isinstance(document, dict):
+        if annotated_rows(document, columns) is not None:
+            return "", [document]
         rows = _table_rows(document, columns)
         if rows is not None:
             return "", rows

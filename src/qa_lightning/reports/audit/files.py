@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from datasets import Dataset, Features
 
+from qa_lightning.examples.writing import json_document
 from qa_lightning.reports.writing import fill_whole, whole_file, write_whole
 
 REPAIRED_KINDS: Final = (".json", ".jsonl", ".parquet")
@@ -38,10 +39,10 @@ def audit_lines(aligned: Dataset) -> Iterator[dict[str, Any]]:
 def write_repaired(path: str | os.PathLike[str], aligned: Dataset) -> None:
     """Write a data set with its trusted spans as answers, in the format that the name ends in.
 
-    ``.json`` is SQuAD's, ``.jsonl`` and ``.parquet`` hold a row a question with the columns of the
-    Hub's SQuAD, which ``load_dataset`` reads and transformers' ``run_qa.py`` takes. Answers without
-    a trusted span are left out, and questions that keep none of theirs; questions that never had
-    an answer stay.
+    ``.json`` is SQuAD's, ``.label_studio.json`` holds tasks for Label Studio, ``.jsonl`` and
+    ``.parquet`` hold a row a question with the columns of the Hub's SQuAD, which ``load_dataset``
+    reads and transformers' ``run_qa.py`` takes. Answers without a trusted span are left out, and
+    questions that keep none of theirs; questions that never had an answer stay.
 
     Raises:
         InputError: the file cannot be written.
@@ -52,7 +53,8 @@ def write_repaired(path: str | os.PathLike[str], aligned: Dataset) -> None:
     elif kind == ".parquet":
         fill_whole(path, lambda target: _write_parquet(target, aligned))
     else:
-        write_json(path, _squad(aligned))
+        rows = map(_with_lists, _repaired_rows(aligned))
+        write_json(path, json_document(path, rows, version="repaired"))
 
 
 def _write_parquet(target: Path, aligned: Dataset) -> None:
@@ -74,28 +76,6 @@ def _with_lists(row: dict[str, Any]) -> dict[str, Any]:
     """Put the answers of a row into lists, as the Hub has them."""
     lists = {name: [answer[name] for answer in row["answers"]] for name in _ANSWER}
     return {**row, "answers": lists}
-
-
-def _squad(aligned: Dataset) -> dict[str, Any]:
-    """Return repaired rows in the format of SQuAD; those without an answer are marked."""
-    articles: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for row in _repaired_rows(aligned):
-        contexts = articles.setdefault(row["title"], {})
-        question = {name: row[name] for name in ("id", "question", "answers")}
-        marked = question if row["answers"] else {**question, "is_impossible": True}
-        contexts.setdefault(row["context"], []).append(marked)
-    return {
-        "version": "repaired",
-        "data": [
-            {
-                "title": title,
-                "paragraphs": [
-                    {"context": context, "qas": qas} for context, qas in contexts.items()
-                ],
-            }
-            for title, contexts in articles.items()
-        ],
-    }
 
 
 def _repaired_answers(row: Mapping[str, Any]) -> list[dict[str, Any]]:

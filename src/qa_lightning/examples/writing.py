@@ -1,7 +1,21 @@
-"""Rows → one document in the shape of SQuAD's files."""
+"""Rows → one JSON document: in the shape of SQuAD's files, or as tasks for Label Studio."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from os import PathLike, fspath
+from typing import Any, Final
+
+from qa_lightning.examples.annotation import label_studio_tasks
+
+LABEL_STUDIO: Final = ".label_studio.json"  # what the name of a file of its tasks ends in
+
+
+def json_document(
+    path: str | PathLike[str], rows: Iterable[Mapping[str, Any]], *, version: str
+) -> Any:
+    """Return rows in the shape that a file's name asks for: Label Studio's tasks, or SQuAD's."""
+    if fspath(path).lower().endswith(LABEL_STUDIO):
+        return list(label_studio_tasks(rows))
+    return squad_document(rows, version=version)
 
 
 def squad_document(rows: Iterable[Mapping[str, Any]], *, version: str) -> dict[str, Any]:
