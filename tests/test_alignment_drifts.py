@@ -1,4 +1,4 @@
-"""Offsets that are off, where the same text stands near them twice: the nearest, or none."""
+"""Offsets that are off, or whose text is written otherwise there, and stands near them twice."""
 
 import importlib
 import random
@@ -113,3 +113,22 @@ def test_a_drift_that_all_share_is_learned(disturbed, drift):
     labels.append(disturbed.Label(context, "?", "tram", true + drift, true, 0))
     labels = [one._replace(true_end=one.true_start + len(one.text)) for one in labels]
     assert disturbed.judged(labels)[0] == (len(labels), 0, 0)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [str.upper, str.lower, str.title, lambda text: text.replace("i", "İ").upper()],
+    ids=["upper", "lower", "title", "turkish"],
+)
+@pytest.mark.parametrize("script", ["de", "tr", "vi", "el", "ru"])
+def test_answers_all_written_in_another_case_are_where_the_offsets_say(disturbed, script, write):
+    """The text stands nowhere letter for letter: that makes no noise of the offsets."""
+    labels = [
+        one._replace(
+            context=f"{one.context} {write(one.text)}", text=write(one.text), start=one.true_start
+        )
+        for one in twice(disturbed, script, 20, 3)
+    ]
+    figures, audit = disturbed.judged(labels)
+    assert figures == (20, 0, 0)
+    assert not audit.offsets_are_noise

@@ -214,6 +214,10 @@ def test_white_space_is_no_difference_in_every_script(disturbed, name, way, offs
         ("He said &quot;Hey, you!&quot; twice.", '"Hey, you!"', "&quot;Hey, you!&quot;"),
         ('He said "Hey, you!" twice.', "&quot;hey you!&quot;", '"Hey, you!"'),
         ("It is Müller AG.", "MÜLLER AG.", "Müller AG"),
+        ("Orada bir ırmak taştı.", "IRMAK", "ırmak"),
+        ("Orada IŞIK söndü.", "ışık", "IŞIK"),
+        ("Bugün İzmir'de bitti.", "IZMIR", "İzmir"),
+        ("Bugün İzmir'de bitti.", "i\u0307zmir", "İzmir"),
     ],
 )
 def test_writing_is_compared_where_no_word_is_known(context, answer, expected):

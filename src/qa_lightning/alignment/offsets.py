@@ -180,12 +180,14 @@ class _Tally:
             self.first += first == one.start
 
     def add_missed(self, wanted: Wanted, start: int, place: int) -> None:
-        near = wanted.in_blanks(max(place - NEAR, 0), place + NEAR + 1)
+        first, end = max(place - NEAR, 0), place + NEAR + 1
+        near = wanted.in_blanks(first, end)
         if start <= 0:
             self.zero_near += bool(near)
             self.zero_missed += not near
         elif not near:
-            self.far += bool(wanted.in_blanks())
+            near = wanted.in_folded(first, end)
+            self.far += not near and bool(wanted.in_blanks())
         if len(near) == 1:
             self.drifts[near[0].start_char - place] += 1
             self.whole[near[0].is_whole] += 1

@@ -38,6 +38,9 @@ _FOLDED_AS_ONE: Final = regex.compile(
 _HYPHENS: Final = "-\u2010\u2011\u00ad"
 _KEPT_SIGNS: Final = frozenset("%&@#")
 _ACCENTS: Final = regex.compile(r"[\u0300-\u036f]")
+# I is the capital of two letters, and tools that know of one write it for both: no difference of
+# case tells them apart. A dot that is left of a small \u0130 goes with it.
+_TURKISH: Final = {"\u0130": "i", "\u0131": "i", "\u0307": ""}
 # Marks that many writers leave out: Hebrew and Arabic vowels, the Arabic stroke between letters.
 _OPTIONAL: Final = regex.compile(r"[\u0591-\u05c7\u0640\u064b-\u065f\u0670]")
 
@@ -175,6 +178,8 @@ def _folded(letter: str) -> str:
     """Return the form of one character: a blank for punctuation, nothing for optional marks."""
     if letter in _KEPT_SIGNS:
         return letter
+    if letter in _TURKISH:
+        return _TURKISH[letter]
     category = unicodedata.category(letter)
     if letter.isspace() or category[0] in "PZC":
         return " "
@@ -183,7 +188,7 @@ def _folded(letter: str) -> str:
     plain = unicodedata.normalize("NFKD", letter.casefold())
     if unicodedata.name(plain[:1], "").startswith("GREEK"):  # capitals are written without
         plain = _ACCENTS.sub("", plain)
-    plain = _OPTIONAL.sub("", plain).replace("i\u0307", "i")  # the small letter of \u0130
+    plain = _OPTIONAL.sub("", plain)
     return unicodedata.normalize("NFC", plain).replace("\u0451", "\u0435")
 
 
