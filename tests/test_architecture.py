@@ -113,7 +113,10 @@ ALLOWED: dict[str, set[str]] = {
     "resuming": {"saved"},
     "saved": {"bounds", "folders"},
     # The command line, called from Python: one way to train, and one run folder.
-    "running": {"alignment", "answerer", "answers", "cli", "datamodule", "examples", "resuming"},
+    "running": {
+        *("alignment", "answerer", "answers", "cli", "datamodule", "examples", "reports"),
+        "resuming",
+    },
     "screening": {"documents", "encodings", "features", "folders", "languages"},
     "scores": {"answers", "examples", "languages", "normalization"},
     "trackers": {"reports", "saved"},

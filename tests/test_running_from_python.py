@@ -63,6 +63,7 @@ def test_one_call_gives_the_folder_the_scores_and_the_answers(
     answers = done.answerer().answer("Em que cidade nasceu Alba?", TRAIN[0]["context"])
     assert answers[0].text == TRAIN[0]["context"][answers[0].start_char : answers[0].end_char]
     assert str(folder) in done._repr_html_()
+    assert "What to try next" in done.report(tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_the_command_on_files_of_the_same_rows_gives_the_same_weights(

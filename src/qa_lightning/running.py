@@ -26,6 +26,8 @@ from qa_lightning.cli.training import QALightningCLI, run
 from qa_lightning.datamodule import QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource, load_examples
+from qa_lightning.reports.run import REPORT, run_page
+from qa_lightning.reports.writing import write_whole
 from qa_lightning.resuming import Interrupted
 
 _SHOWN: Final = ("loss", "exact_match", "f1")
@@ -52,6 +54,20 @@ class Run:
     def answerer(self) -> QuestionAnswerer:
         """Return what answers questions with the best checkpoint, or the last without a best."""
         return QuestionAnswerer.from_checkpoint(self.folder)
+
+    def report(self, output: Name | None = None) -> Path:
+        """Write the page about the run anew, as ``qa-lightning report`` does; return its place.
+
+        Args:
+            output: the file; None is ``reports/report.html`` in the run's folder, where training
+                has written it.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self.folder / REPORT if output is None else Path(output)
+        write_whole(path, (run_page(self.folder),))
+        return path
 
     def _repr_html_(self) -> str:
         """Show the main scores, in a notebook."""

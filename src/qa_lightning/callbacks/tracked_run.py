@@ -10,7 +10,7 @@ import datasets
 from lightning.pytorch import Trainer
 
 from qa_lightning.alignment import AlignmentAudit
-from qa_lightning.trackers import git_commit, versions
+from qa_lightning.trackers import git_commit, machine, versions
 
 _SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
@@ -45,6 +45,11 @@ def provenance(trainer: Trainer) -> dict[str, Any]:
         "versions": versions(),
         "data_fingerprint": {name: split.fingerprint for name, split in splits.items()},
         "label_audit": train.audit.to_dict() if train is not None and train.audit else None,
+        "splits": {
+            name: {"questions": len(split.examples), "windows": len(split.features)}
+            for name, split in splits.items()
+        },
+        "machine": machine(),
         "processes": trainer.world_size,
     }
 

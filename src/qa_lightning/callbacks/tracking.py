@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from qa_lightning.callbacks.assessment import Assessment
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
+from qa_lightning.callbacks.run_page import write_page
 from qa_lightning.callbacks.tracked_run import (
     hyper_parameters,
     is_dry,
@@ -30,7 +31,14 @@ from qa_lightning.callbacks.tracking_report import (
 from qa_lightning.ranges import SEEDS, Rule, check, flag, one_of, whole
 from qa_lightning.reports.tables import MAX_ROWS
 from qa_lightning.saved import read_saved
-from qa_lightning.trackers import IDENTITIES, FileTracker, Report, Tracker, trackers_of
+from qa_lightning.trackers import (
+    IDENTITIES,
+    FileTracker,
+    Report,
+    Tracker,
+    peak_memory_gib,
+    trackers_of,
+)
 
 FOLDER = "reports"
 RULES: dict[str, Rule] = {
@@ -88,6 +96,7 @@ class RunTracking(Callback):
         self._seen: Assessment | None = None
         self._previous: dict[str, dict[str, str]] = {}
         self._began_at = 0.0
+        self._fit_began_at = 0.0
         self._trained_steps: int | None = None
         self._kept_step = 0
 
@@ -95,6 +104,7 @@ class RunTracking(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the configuration."""
+        self._fit_began_at = time.perf_counter()
         self._begin(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -140,8 +150,9 @@ class RunTracking(Callback):
         self._report(trainer, "val")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the report of the test."""
+        """Send the report of the test, and write the run's page."""
         self._report(trainer, "test")
+        self._write_page(trainer, "test")
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -173,7 +184,8 @@ class RunTracking(Callback):
         files.log_report(Report("train", last_step(trainer), scores=figures))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the best checkpoint."""
+        """Write the run's page, and send the best checkpoint."""
+        self._write_page(trainer, "val")
         best = trainer.checkpoint_callback
         if not (self.upload_checkpoint and self._trackers and isinstance(best, ModelCheckpoint)):
             return
@@ -242,6 +254,17 @@ class RunTracking(Callback):
         for tracker in self._trackers.values():
             tracker.log_report(report)
 
+    def _write_page(self, trainer: Trainer, stage: str) -> None:
+        """Write the page of the run, with the best scores in reach."""
+        if not self._trackers:
+            return
+        figures = {"speed/peak_memory_gib": peak_memory_gib()}
+        if stage == "val":
+            figures["speed/fit_seconds"] = time.perf_counter() - self._fit_began_at
+        for tracker in self._trackers.values():
+            tracker.log_report(Report("train", last_step(trainer), figures))
+        write_page(Path(trainer.default_root_dir), splits_of(trainer).get(stage), stage)
+
     def _speed(self, trainer: Trainer, stage: str, windows: int) -> dict[str, float]:
         seconds = time.perf_counter() - self._began_at
         figures = {
@@ -251,8 +274,6 @@ class RunTracking(Callback):
         for name in ("windows_per_second", "padding_share"):
             if f"train/{name}" in trainer.callback_metrics:
                 figures[f"speed/train_{name}"] = float(trainer.callback_metrics[f"train/{name}"])
-        if torch.cuda.is_available():
-            figures["speed/peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
         return figures
 
     def _scores_of(self, path: Path, best: ModelCheckpoint) -> dict[str, float]:

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from qa_lightning.saved import read_saved
 from qa_lightning.trackers.files import FileTracker
 from qa_lightning.trackers.interface import Config, Report, Tracker
-from qa_lightning.trackers.provenance import git_commit, versions
+from qa_lightning.trackers.provenance import git_commit, machine, peak_memory_gib, versions
 from qa_lightning.trackers.tensorboard import TensorBoardTracker
 from qa_lightning.trackers.wandb import SteadyWandbLogger, WandbTracker
 
@@ -23,6 +23,8 @@ __all__ = [
     "WandbTracker",
     "close_loggers",
     "git_commit",
+    "machine",
+    "peak_memory_gib",
     "saved_identities",
     "steady_loggers",
     "trackers_of",

@@ -1,10 +1,17 @@
-"""What a run was made with: versions and commit."""
+"""What a run was made with: versions, commit and machine."""
 
+import os
 import platform
+import resource
 import subprocess
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import torch
 
 import qa_lightning
 
@@ -20,6 +27,35 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:  # installed in another way, as by Conda
             found[name] = "unknown"
     return found
+
+
+def machine() -> dict[str, Any]:
+    """Return what a run's speed depends on; no name of the machine or of its user."""
+    found: dict[str, Any] = {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+        found["accelerators"] = ", ".join(names)
+    return found
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_gib() -> float:
+    """Return the most memory that this process has held, on the accelerator if it has one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def git_commit(folders: Iterable[Path] | None = None) -> str | None:
