@@ -279,7 +279,7 @@ def test_tensorboard_has_the_same_content(small_files: dict[str, Path], tmp_path
     assert [each.step for each in validated.Scalars("val/f1")] == [9]
     assert [each.step for each in validated.Tensors("val/answers/text_summary")] == [9]
     kept = {path.name for path in (tmp_path / "run" / "reports").iterdir()}
-    assert kept == {"fit.json", "validate.json", "train", "val"}  # the run's own, in any case
+    assert kept == {"fit.json", "validate.json", "report.html", "train", "val"}  # the run's own, in any case
 
 
 @pytest.fixture
@@ -295,6 +295,7 @@ def test_without_a_tracker_there_are_files(without_logger: Path, tmp_path: Path)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
     assert names == {
         *("fit.json", "train/history.csv", "val/answers.csv", "val/slices.csv", "val/history.csv"),
+        *("report.html", "val/ceiling.json"),
         *(f"val/{name}.svg" for name in ("slices_f1", "reliability", "risk_coverage", "no_answer")),
     }
     rows = list(csv.DictReader((folder / "val" / "history.csv").open()))
