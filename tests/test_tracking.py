@@ -279,7 +279,13 @@ def test_tensorboard_has_the_same_content(small_files: dict[str, Path], tmp_path
     assert [each.step for each in validated.Scalars("val/f1")] == [9]
     assert [each.step for each in validated.Tensors("val/answers/text_summary")] == [9]
     kept = {path.name for path in (tmp_path / "run" / "reports").iterdir()}
-    assert kept == {"fit.json", "validate.json", "report.html", "train", "val"}  # the run's own, in any case
+    assert kept == {
+        "fit.json",
+        "validate.json",
+        "report.html",
+        "train",
+        "val",
+    }
 
 
 @pytest.fixture
