@@ -5,6 +5,7 @@ builds; and the front-door tests pass on the wheel, with its extras in a clean e
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -17,15 +18,24 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WORK: Final = ROOT / "build" / "release"
-TESTERS: Final = ("pytest", "pytest-xdist", "hypothesis", "peft", "polars", "reportlab")
+TESTERS: Final = (
+    *("pytest", "pytest-xdist", "hypothesis", "polars", "reportlab", "mypy"),
+    *("nbclient", "ipykernel", "matplotlib", "accelerate"),
+)
 LEFT_OUT: Final = {"dev", "docs"}
-BESIDE_TESTS: Final = ("configs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml")
+BESIDE_TESTS: Final = (
+    *("tests", "configs", "docs", "notebooks", "benchmarks"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "mkdocs.yml", "pyproject.toml"),
+)
 
 
 def run(*command: object, cwd: Path = ROOT) -> None:
     """Run a command, or end with its status."""
     print("+", *command, flush=True)
-    done = subprocess.run([str(word) for word in command], cwd=cwd, check=False)
+    # Nothing of the source may be found by a shell's settings.
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env = dict(os.environ) if cwd == ROOT else outside
+    done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, check=False)
     if done.returncode:
         raise SystemExit(f"release-check: `{' '.join(map(str, command))}` failed")
 
@@ -104,11 +114,13 @@ def check_installed(wheel: Path, tests: str) -> None:
     away = WORK / "away"
     shutil.rmtree(away, ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "tests", away / "tests", ignore=ignored)
+    away.mkdir()
     for name in BESIDE_TESTS:
         place = ROOT / name
-        copy = shutil.copytree if place.is_dir() else shutil.copy
-        copy(place, away / name)
+        if place.is_dir():
+            shutil.copytree(place, away / name, ignore=ignored)
+        else:
+            shutil.copy(place, away / name)
     run(
         python,
         "-c",
