@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -122,6 +123,12 @@ def test_what_matters_prepares_anew(
     prepared(make())
     assert preparations(caplog, make(**changed)) == splits
     assert preparations(caplog, make(**changed)) == 0
+
+
+def test_a_frame_is_no_file() -> None:
+    frame = pd.DataFrame({"context": ["Lima"]})
+    with pytest.raises(InputError, match=r"`data.data_files` to hold a path .* got a DataFrame"):
+        QADataModule(data_files=frame)  # type: ignore[arg-type]
 
 
 def test_changed_data_and_tokenizers_prepare_anew_but_not_a_touched_file(

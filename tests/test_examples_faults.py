@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -323,3 +324,26 @@ def test_common_tables_take_the_fast_way() -> None:
     rows = [GOOD, {**GOOD, "answers": {"text": [], "answer_start": []}}]
     table = datasets.Dataset.from_list(rows, features=CANONICAL_FEATURES).data.table
     assert canonical_table(table, ColumnNames(), answers_required=True) is not None
+
+
+LONG = "O rio Douro nasce na serra. " * 400
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        (LONG, {}),
+        (Path(LONG), {}),
+        ([f"{LONG}.json"], {}),
+        ({"train": LONG}, {}),
+        ("demo", {"split": LONG}),
+        ("demo", {"split": "train[:5" * 900}),
+        (pd.DataFrame({"context": [LONG] * 30}), {}),
+        ("demo", {"columns": {LONG: "x"}}),
+    ],
+)
+def test_what_is_long_is_told_shortly(source: Any, options: dict[str, Any]) -> None:
+    """Whoever gives a document, or a table, for its name has to be able to read the message."""
+    message = message_of(source, **options)
+    assert message.startswith("Expected ")
+    assert len(message) < 500

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from qa_lightning.errors import InputError
+from qa_lightning.ranges import shown
 
 
 @dataclass(frozen=True)
@@ -362,8 +363,8 @@ def language_of(code: str) -> Language:
     except KeyError:
         known = ", ".join(sorted(LANGUAGES))
         raise InputError(
-            f"Expected a language code out of {known}; got {code!r}. Leave `language` out to use "
-            "the official English rules alone."
+            f"Expected a language code out of {known}; got {shown(code)}. Leave `language` "
+            "out to use the official English rules alone."
         ) from None
 
 

@@ -521,7 +521,7 @@ def memory_source(
         InputError: both are given, or data of no readable shape.
     """
     splits = {name: data for name, data in given.items() if data is not None}
-    named = [name for name, value in (("data_files", data_files),) if value]
+    named = ["data_files"] if data_files is not None else []
     named += [] if isinstance(dataset, str) and dataset == "demo" else ["dataset"]
     if splits and named:
         raise InputError(

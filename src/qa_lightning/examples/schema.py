@@ -52,6 +52,9 @@ _ANSWER_FORMS = (
 CONTAINERS = ("data", "articles", "documents", "paragraphs", "qas", "questions")
 
 
+_SHOWN = 200  # characters of names that are no canonical columns
+
+
 class Unreadable(NamedTuple):
     """Stand in the place of a row that could not even be parsed, and tell why."""
 
@@ -117,7 +120,8 @@ class ColumnNames:
         if unknown := sorted(set(mapped) - set(known)):
             raise InputError(
                 f"Expected the keys of `columns` among {', '.join(known)}; got "
-                f"{', '.join(unknown)}. Write `columns` as {{canonical name: name in the file}}."
+                f"{', '.join(unknown)[:_SHOWN]}. Write `columns` as {{canonical name: name in the "
+                "file}."
             )
         if bad := [name for name, column in mapped.items() if not isinstance(column, str)]:
             raise InputError(f"Expected a column name for `columns.{bad[0]}`; got no text.")

@@ -14,6 +14,7 @@ from qa_lightning.examples.hub import HubSource
 from qa_lightning.examples.readers import is_data_file, kind_of, read_file
 from qa_lightning.examples.schema import ColumnNames, RawBatch, Row
 from qa_lightning.folders import absent_folder, stream_problems
+from qa_lightning.ranges import shown
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -123,7 +124,7 @@ def open_source(
     if isinstance(source, Mapping):
         return file_source(source)
     if isinstance(source, PathLike) or (isinstance(source, str) and source != "demo"):
-        path = Path(source).expanduser()
+        path = _path_of(source)
         if isinstance(source, str) and not path.exists() and _names_hub(source):
             return HubSource(source, config=config, revision=revision, cache_dir=cache_dir)
         return FileSource(_entries_at(path), str(path))
@@ -159,7 +160,21 @@ def _as_paths(paths: Paths) -> tuple[Path, ...]:
     checked = [path for path in listed if isinstance(path, str | PathLike)]
     if not checked or len(checked) < len(listed):
         raise InputError(f"Expected a path or a list of paths for a split; got {paths!r}.")
-    return tuple(Path(fspath(path)).expanduser() for path in checked)
+    return tuple(map(_path_of, checked))
+
+
+def _path_of(name: str | PathLike[str]) -> Path:
+    """Return the path of a name, which may be a text that no file can be called."""
+    try:
+        path = Path(fspath(name)).expanduser()
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"Expected the name of a file or folder; {shown(fspath(name))} is none ({reason}). "
+            "Data in memory is `QADataModule(train=…)`."
+        ) from None
+    return path
 
 
 def _entries_at(path: Path) -> dict[str, Sequence[Path]]:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import datasets
 
 from qa_lightning.errors import SplitError
+from qa_lightning.ranges import shown
 
+_REASON = 200  # characters of it that are told
 _SYNTAX = "`train`, `train[:5%]`, `train[100:200]` or `train[:50%]+validation`"
 
 
@@ -49,8 +51,8 @@ def choose_splits(split: str | None, existing: Sequence[str], label: str) -> tup
     names = base_names(split)
     if missing := [name for name in names if name not in existing]:
         raise SplitError(
-            f"Expected a split of {label}, which has {have}; got {', '.join(missing)!r}. Name one "
-            f"that exists, or a part of one such as `{next(iter(existing), 'train')}[:5%]`."
+            f"Expected a split of {label}, which has {have}; got {shown(', '.join(missing))}. Name "
+            f"one that exists, or a part of one such as `{next(iter(existing), 'train')}[:5%]`."
         )
     return names
 
@@ -67,12 +69,14 @@ def slices_of(split: str, sizes: Mapping[str, int]) -> tuple[Slice, ...]:
     try:
         parts = _parse(split).to_absolute(dict(sizes))
     except ValueError as error:
-        raise SplitError(f"Expected a split such as {_SYNTAX}; got {split!r}: {error}") from None
+        raise SplitError(
+            f"Expected a split such as {_SYNTAX}; got {shown(split)}: {str(error)[:_REASON]}"
+        ) from None
     slices = tuple(Slice(part.splitname, part.from_, max(part.from_, part.to)) for part in parts)
     if not any(part.stop > part.start for part in slices):
         have = ", ".join(f"{name} has {size}" for name, size in sizes.items())
         raise SplitError(
-            f"Expected examples; {split!r} selects none ({have}). Check the data or the slice."
+            f"Expected examples; {shown(split)} selects none ({have}). Check the data or the slice."
         )
     return slices
 
@@ -82,5 +86,6 @@ def _parse(split: str) -> datasets.ReadInstruction:
         return datasets.ReadInstruction.from_spec(split)
     except (ValueError, AssertionError) as error:
         raise SplitError(
-            f"Expected a split such as {_SYNTAX} (whole percentages); got {split!r}: {error}"
+            f"Expected a split such as {_SYNTAX} (whole percentages); got {shown(split)}: "
+            f"{str(error)[:_REASON]}"
         ) from None
