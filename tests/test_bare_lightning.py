@@ -82,6 +82,18 @@ def test_a_module_that_trains_on_does_not_change_its_answerer(
     assert answerer.answer(VALIDATION[0]["question"], VALIDATION[0]["context"]) == before
 
 
+def test_one_process_alone_may_ask_a_module_that_is_trained(
+    data: QADataModule, model: QAModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a trainer's own save proves together with the other processes, it does not ask for."""
+    trainer(tmp_path, AnswerEvaluation(), max_epochs=1).fit(model, datamodule=data)
+    together: list[bool] = []
+    monkeypatch.setattr("qa_lightning.model.check_reading", lambda *_: together.append(True))
+    answerer = QuestionAnswerer.from_module(model, data)
+    assert answerer.answer(VALIDATION[0]["question"], VALIDATION[0]["context"]).text
+    assert not together
+
+
 def test_a_module_without_a_network_is_refused(data: QADataModule, model: QAModule) -> None:
     with pytest.raises(InputError, match="configure_model"):
         QuestionAnswerer.from_module(model, data)

@@ -400,7 +400,10 @@ class QAModule(LightningModule):
         """
         if self.network is None:
             return
-        self._check_training()
+        if "loops" in checkpoint:  # a trainer's, which all processes write together
+            self._check_training()
+        else:
+            check_weights(self)
         checkpoint["base_model"] = self._base_model
         checkpoint["nonfinite_steps"] = self.guard.state_dict()
         hyper_parameters = dict(checkpoint.get("hyper_parameters", {}))
