@@ -21,7 +21,8 @@ from qa_lightning.examples import CANONICAL_FEATURES
 from running import RECORDER, read_json, read_yaml, recorded, rows_of, run, write_model
 
 CONFIGS = ROOT / "configs"
-ALL = sorted(CONFIGS.rglob("*.yaml"))
+SWEEPS = sorted((CONFIGS / "sweeps").rglob("*.yaml"))  # tests/test_tuning.py runs them
+ALL = [path for path in sorted(CONFIGS.rglob("*.yaml")) if path not in SWEEPS]
 OVERLAYS = [path for path in ALL if path.parent.name == "overlays"]
 WHOLE = [path for path in ALL if path not in OVERLAYS]
 DEMO = CONFIGS / "demo.yaml"

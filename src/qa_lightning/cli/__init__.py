@@ -27,6 +27,7 @@ COMMANDS = {
     "app": "serve a page that asks documents, and keeps corrected answers to train on",
     "export": "write a checkpoint as a folder that transformers loads",
     "longify": "turn a BERT or RoBERTa checkpoint into a Longformer",
+    "tune": "search settings, each trial a run, and write the best as a configuration",
     "report": "write a page about a run: scores, answers to look through, what to try next",
     "compare": "say what one run has more than another, and whether that is more than chance",
     "cache": "list the prepared data that is kept, and remove what is not wanted",

@@ -27,12 +27,14 @@ class Line:
         points: from left to right; those that are not finite are left out.
         band: ends of an interval at each point, if they are known.
         is_faint: it stands behind the others.
+        is_scatter: points alone.
     """
 
     name: str
     points: Sequence[Point]
     band: Sequence[Point] = ()
     is_faint: bool = False
+    is_scatter: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def lines_svg(chart: Chart) -> Markup:
     return Markup("\n".join(_Lines(chart).shapes()))
 
 
-def rows_svg(title: str, rows: Sequence[Row], *, level: float) -> Markup:
+def rows_svg(title: str, rows: Sequence[Row], *, level: float, counts: bool = True) -> Markup:
     """Return dots with intervals on an axis from 0 to 100, one row each; a line at a level."""
     height = 14 + _ROW * len(rows) + 20
     room = _WIDTH - _NAMES - 48
@@ -96,7 +98,7 @@ def rows_svg(title: str, rows: Sequence[Row], *, level: float) -> Markup:
             _text(_NAMES - 8, y + 4, row.name, "end"),
             _stroke(low, y, high, y, "var(--blue)", width=2),
             f'<circle cx="{middle:.1f}" cy="{y}" r="3.5" fill="var(--blue)"/>',
-            _text(_WIDTH, y + 4, f"{row.value:.0f}  ({row.count:,})", "end"),
+            _text(_WIDTH, y + 4, f"{row.value:.0f}" + f"  ({row.count:,})" * counts, "end"),
         ]
     return Markup("\n".join([*shapes, "</svg>"]))
 
@@ -154,8 +156,9 @@ class _Lines:
             else ('stroke-width="2"')
         )
         color = "var(--soft)" if line.is_faint else color
-        yield f'<polyline points="{_points(placed)}" fill="none" stroke="{color}" {look}/>'
-        for x, y in placed if len(placed) <= 24 and not line.is_faint else ():
+        if not line.is_scatter:
+            yield f'<polyline points="{_points(placed)}" fill="none" stroke="{color}" {look}/>'
+        for x, y in placed if (len(placed) <= 24 or line.is_scatter) and not line.is_faint else ():
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>'
 
     def place(self, point: Point) -> Point:

@@ -1,0 +1,92 @@
+"""One trial: a run in a folder of its own, ended early where it is behind the others."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from qa_lightning.cli.training import QALightningCLI, run
+from qa_lightning.errors import InputError
+from qa_lightning.tuning.space import nested
+
+MONITOR: Final = "val/f1"
+
+
+class Pruning(Callback):
+    """Tell a trial each validation's score, and end its training where Optuna says so.
+
+    The training ends as any other: its checkpoints and page are written.
+
+    Args:
+        trial: of the study.
+    """
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+        self.best: float | None = None
+        self.is_pruned = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the score; partial passes have none."""
+        score = trainer.callback_metrics.get(MONITOR)
+        if trainer.sanity_checking or score is None:
+            return
+        value = float(score)
+        self.best = value if self.best is None else max(self.best, value)
+        self._trial.report(value, trainer.global_step)
+        if self._trial.should_prune():
+            self.is_pruned = trainer.should_stop = True
+
+
+class _Session(QALightningCLI):
+    """Give the command's trainer the callback of a trial, which no configuration can hold."""
+
+    def __init__(self, pruning: Pruning, *args: Any, **kwargs: Any) -> None:
+        self._pruning = pruning
+        super().__init__(*args, **kwargs)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self.config_init[self.subcommand]
+        listed = config["trainer"]["callbacks"] or []
+        own = listed if isinstance(listed, list) else [listed]
+        config["trainer"]["callbacks"] = [*own, self._pruning]
+        return super().instantiate_trainer(**kwargs)
+
+
+def folder_of(output: Path, number: int) -> Path:
+    """Return the folder of a trial's run."""
+    return output / f"trial-{number:04d}"
+
+
+def run_trial(
+    trial: optuna.Trial, values: Mapping[str, Any], *, configs: Sequence[Path], output: Path
+) -> float:
+    """Train with a trial's values, and return the best score of its validations.
+
+    Raises:
+        optuna.TrialPruned: it was ended early.
+        InputError: values that cannot work, or a training that validates nothing.
+    """
+    pruning = Pruning(trial)
+    folder = folder_of(output, trial.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = nested({**values, "trainer.default_root_dir": str(folder), "trainer.devices": 1})
+    chosen = folder / "trial.yaml"
+    chosen.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    arguments = ["fit"]
+    for path in (*configs, chosen):
+        arguments += ["--config", str(path)]
+    run(arguments, build=partial(_Session, pruning))
+    if pruning.best is None:
+        raise InputError(
+            f"Expected whole validations in each trial; trial {trial.number} logged no "
+            f"{MONITOR!r}. Leave `trainer.limit_val_batches` out, and let it validate."
+        )
+    trial.set_user_attr("best", pruning.best)
+    if pruning.is_pruned:
+        raise optuna.TrialPruned
+    return pruning.best

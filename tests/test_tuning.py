@@ -1,0 +1,266 @@
+"""Settings searched: trials that are runs, a study that goes on, and the best configuration."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from conftest import ROOT
+from qa_lightning.errors import InputError
+from qa_lightning.resuming import Interrupted
+from qa_lightning.tuning import Search, importances, read_space, search, study
+from qa_lightning.tuning.trials import Pruning
+from running import fail, read_yaml, run, write_yaml
+
+SWEEPS = ROOT / "configs" / "sweeps"
+SPACE = {
+    "model.learning_rate": {"low": 1.0e-4, "high": 1.0e-2, "log": True},
+    "model": {"warmup_ratio": [0.0, 0.1]},
+}
+
+
+@pytest.mark.front_door
+def test_trials_are_runs_and_the_search_goes_on(
+    small: Path, small_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    space = write_yaml(tmp_path / "space.yaml", SPACE)
+    output = tmp_path / "tuned"
+    command = ("tune", "--config", small, "--search", space, "--output", output)
+    told = run(*command, "--trials", 2)
+    assert told.count("trial ") >= 2
+    told = run(*command, "--trials", 3)
+    assert "trial 2:" in told
+    assert "trial 1:" not in told
+    assert str(output / "best.yaml") in told
+    best = read_yaml(output / "best.yaml")
+    rate = best["model"].pop("learning_rate")
+    assert 1e-4 <= rate <= 1e-2
+    assert best["model"].pop("warmup_ratio") in (0.0, 0.1)
+    given = small_settings["model"].pop("learning_rate")
+    assert given != rate
+    assert best == small_settings
+    for number in range(3):
+        folder = output / f"trial-{number:04d}"
+        assert read_yaml(folder / "config.yaml")["trainer"]["default_root_dir"] == str(folder)
+        for name in ("checkpoints/best.ckpt", "answers/val/questions.json", "reports/report.html"):
+            assert (folder / name).is_file()
+    seeds = {
+        read_yaml(output / f"trial-{n:04d}" / "config.yaml")["seed_everything"] for n in (0, 1)
+    }
+    assert len(seeds) == 1
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "model.learning_rate" in page
+    assert "trial-0002" in page
+    # Equal scores are the usual outcome of so small a training: the best is no more than chance.
+    assert "within the noise" in told
+    assert "within the noise" in page
+    run("compare", output / "trial-0000", output / "trial-0001", "--by_run", "--show", 0)
+
+
+def asked(tmp_path: Path, trials: int, **changed: Any) -> Search:
+    config = tmp_path / "config.yaml"
+    if not config.exists():
+        write_yaml(config, {"data": {"language": "pt"}})
+    values: dict[str, Any] = {
+        "configs": [config],
+        "space": {"x": {"low": -1.0, "high": 1.0}, "y": {"low": 0, "high": 4}, "z": ["a", "b"]},
+        "output": tmp_path / "out",
+        "storage": f"sqlite:///{tmp_path / 'study.db'}",
+        "trials": trials,
+        "seed": 0,
+        **changed,
+    }
+    return Search(**values)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Put a function in the place of training: best at x = 0.5; y and z do not matter."""
+    seen: list[dict[str, Any]] = []
+
+    def value(trial: optuna.Trial, values: dict[str, Any], **_: Any) -> float:
+        seen.append(values)
+        return 100.0 - 50.0 * (values["x"] - 0.5) ** 2
+
+    monkeypatch.setattr(study, "run_trial", value)
+    return seen
+
+
+def test_what_is_good_is_found_and_what_mattered_is_told(
+    trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    found = search(asked(tmp_path, 25), done=lambda *_: None)
+    assert len(trained) == 25
+    assert abs(found.best_params["x"] - 0.5) < 0.2
+    weights = importances(found)
+    assert max(weights, key=weights.__getitem__) == "x"
+    assert {type(values["y"]) for values in trained} == {int}
+    again = search(asked(tmp_path, 25), done=lambda *_: None)
+    assert len(trained) == 25
+    assert again.best_value == found.best_value
+
+
+def test_a_stopped_trial_is_done_anew_at_once_and_a_killed_one_when_its_heart_is_still(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped(*_: Any, **__: Any) -> float:
+        raise Interrupted(2)
+
+    monkeypatch.setattr(study, "run_trial", stopped)
+    with pytest.raises(Interrupted):
+        search(asked(tmp_path, 2), done=lambda *_: None)
+    seen: list[dict[str, Any]] = []
+
+    def value(_: Any, values: dict[str, Any], **__: Any) -> float:
+        seen.append(values)
+        return 1.0
+
+    monkeypatch.setattr(study, "run_trial", value)
+    found = search(asked(tmp_path, 1), done=lambda *_: None)
+    first = found.get_trials()[0]
+    assert first.state == TrialState.FAIL
+    assert seen == [first.params]
+    # Killed: it runs in the database, and its last heartbeat is long ago.
+    killed = found.ask()
+    killed.suggest_float("x", -1.0, 1.0)
+    found._storage.record_heartbeat(killed._trial_id)  # type: ignore[attr-defined]
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+    found = search(asked(tmp_path, 3), done=lambda *_: None)
+    states = [trial.state for trial in found.get_trials()]
+    assert states.count(TrialState.COMPLETE) == 3
+    assert found.get_trials()[killed.number].state == TrialState.FAIL
+    assert killed.params["x"] in [values["x"] for values in seen]
+
+
+@pytest.mark.parametrize(("works_first", "raised"), [(False, True), (True, False)])
+def test_a_mistake_ends_the_search_and_bad_values_do_not(
+    works_first: bool, raised: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = []
+
+    def value(*_: Any, **__: Any) -> float:
+        calls.append(1)
+        if works_first and len(calls) in (1, 3):
+            return 1.0
+        raise InputError("Expected something else.")
+
+    monkeypatch.setattr(study, "run_trial", value)
+    if raised:
+        with pytest.raises(InputError, match="something else"):
+            search(asked(tmp_path, 2), done=lambda *_: None)
+        assert len(calls) == 1
+        return
+    found = search(asked(tmp_path, 2), done=lambda *_: None)
+    assert [trial.state.name for trial in found.get_trials()] == ["COMPLETE", "FAIL", "COMPLETE"]
+
+
+def test_another_search_in_the_same_place_is_refused(
+    trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    search(asked(tmp_path, 1), done=lambda *_: None)
+    with pytest.raises(InputError, match="same space"):
+        search(asked(tmp_path, 2, space={"x": {"low": 0.0, "high": 1.0}}), done=lambda *_: None)
+    (tmp_path / "config.yaml").write_text("data: {language: en}")
+    with pytest.raises(InputError, match="same configs"):
+        search(asked(tmp_path, 2), done=lambda *_: None)
+    with pytest.raises(InputError, match="--storage"):
+        search(asked(tmp_path, 2, storage="nowhere://x"), done=lambda *_: None)
+
+
+def test_a_training_that_is_behind_ends() -> None:
+    reported: list[tuple[float, int]] = []
+    trial = SimpleNamespace(
+        report=lambda value, step: reported.append((value, step)),
+        should_prune=lambda: reported[-1][0] < 20,
+    )
+    trainer: Any = SimpleNamespace(
+        sanity_checking=True, callback_metrics={"val/f1": 5.0}, global_step=0, should_stop=False
+    )
+    pruning = Pruning(trial)  # type: ignore[arg-type]
+    pruning.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    trainer.sanity_checking = False
+    for step, value in ((4, 30.0), (8, 19.0)):
+        assert not trainer.should_stop
+        trainer.callback_metrics, trainer.global_step = {"val/f1": value}, step
+        pruning.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    assert reported == [(30.0, 4), (19.0, 8)]
+    assert trainer.should_stop
+    assert pruning.is_pruned
+    assert pruning.best == 30.0
+
+
+WRONG: dict[str, str] = {
+    "{}": "has none",
+    "[1]": "list",
+    "a: [": "YAML",
+    "model.learning_rate: 3": "got 3",
+    "model.learning_rate: []": "choices",
+    "model.learning_rate: [[1]]": "choices",
+    "model.learning_rate: {low: 1}": "low",
+    "model.learning_rate: {low: 1e-5, high: 1}": "1.0e-5",
+    "model.learning_rate: {low: 2, high: 1}": "above",
+    "model.learning_rate: {low: 0.0, high: 1.0, log: true}": "above 0",
+    "model.learning_rate: {low: 0.0, high: .inf}": "finite",
+    "model.learning_rate: {low: 0.0, high: 1.0, step: 0}": "step",
+    "model.learning_rate: {low: 0.0, high: 1.0, steps: 2}": "steps",
+    "model.lerning_rate: [1]": "model.learning_rate",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_space_is_told_before_anything_is_trained(
+    text: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text(text, encoding="utf-8")
+    command = ("tune", "--config", small, "--search", space, "--output", tmp_path / "out")
+    assert WRONG[text] in fail(capsys, *command)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_space_that_ships_is_one() -> None:
+    assert len(read_space(SWEEPS / "space.yaml")) == 5
+
+
+@pytest.mark.front_door
+def test_wandbs_agent_would_run_what_the_sweep_says(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand in for the server: draw a value of each parameter, and let W&B write the command."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    sweep = yaml.safe_load((SWEEPS / "wandb.yaml").read_text(encoding="utf-8"))
+    assert sweep["metric"] == {"name": "val/f1", "goal": "maximize"}
+    drawn = {key: {"value": _drawn(each)} for key, each in sweep["parameters"].items()}
+    monkeypatch.setenv("WANDB_RUN_ID", "abc")
+    command = create_sweep_command(list(sweep["command"]))
+    place = command.index("${args}")
+    command[place : place + 1] = create_sweep_command_args({"args": drawn})["args"]
+    assert command[:2] == ["lightning", "fit"]
+    assert "runs/sweep/abc" in command
+    files = [ROOT / word for word in command if word.endswith(".yaml")]
+    assert all(file.is_file() for file in files)
+    options = [word for word in command if "=" in word]
+    run("fit", "--config", small, *options, "--trainer.default_root_dir", tmp_path / "abc")
+    written = read_yaml(tmp_path / "abc" / "config.yaml")
+    for key, value in drawn.items():
+        group, name = key.split(".")
+        assert written[group][name] == value["value"], key
+
+
+def _drawn(parameter: dict[str, Any]) -> Any:
+    if "values" in parameter:
+        return parameter["values"][-1]
+    draw: dict[str, Callable[[float, float], float]] = {
+        "log_uniform_values": lambda low, high: (low * high) ** 0.5,
+        "uniform": lambda low, high: (low + high) / 2,
+        "q_uniform": lambda low, high: low + parameter["q"],
+    }
+    return draw[parameter["distribution"]](parameter["min"], parameter["max"])
