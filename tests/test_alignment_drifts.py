@@ -132,3 +132,29 @@ def test_answers_all_written_in_another_case_are_where_the_offsets_say(disturbed
     figures, audit = disturbed.judged(labels)
     assert figures == (20, 0, 0)
     assert not audit.offsets_are_noise
+
+
+COUNTS = {
+    "UTF-8 bytes": lambda text: len(text.encode()),
+    "UTF-16 units": lambda text: len(text.encode("utf-16-le")) // 2,
+    r"\r\n as one character": lambda text: len(text.replace("\r\n", "\n")),
+}
+
+
+@pytest.mark.parametrize("unit", COUNTS)
+def test_a_way_of_counting_is_proven_by_offsets_that_miss_by_a_letter_too(disturbed, unit):
+    source = random.Random(unit)
+    for script in ("el", "ru", "ar", "hi", "ko", "th"):
+        labels = []
+        for _ in range(12):
+            words = WORDS[script].split()
+            source.shuffle(words)
+            filler = " ".join(f"{word}🚲\r\n" for word in source.choices(words, k=60))
+            answer = f"{words[0]}{len(labels)}"
+            context = f"{filler}{answer} ja {answer}{filler}"
+            true = context.index(answer)
+            start = COUNTS[unit](context[:true]) + source.choice((-1, 0, 1))
+            labels.append(disturbed.Label(context, "?", answer, start, true, true + len(answer)))
+        figures, audit = disturbed.judged(labels)
+        assert audit.offset_unit == unit
+        assert figures == (12, 0, 0)

@@ -11,15 +11,13 @@ from math import pow  # of floats alone
 from typing import Final, NamedTuple
 
 from qa_lightning.alignment.contexts import Context, read_context
+from qa_lightning.alignment.counting import PROOF, CountingTally
 from qa_lightning.alignment.lexicon import lexicon_of
 from qa_lightning.alignment.occurrences import Occurrence, Wanted, is_whole
 from qa_lightning.alignment.rivals import best_rival, is_clearly_better
 from qa_lightning.alignment.units import UNITS, drifted_places, place_in
 
 NEAR: Final = 16  # characters: real files drift by up to 13
-_PROOF: Final = 3  # answers that a way of counting explains, and nothing else does
-_CONTRADICTED: Final = 0.05
-_EXPLAINED: Final = 0.5
 _MISSED: Final = 3
 _CONSTANT: Final = 0.9
 # What is believed of drifts and of whole words before a file shows its own, in answers.
@@ -85,8 +83,7 @@ class Offsets:
 
     def place(self, context: str, start: int) -> int:
         """Return the character that an offset means by the proven way of counting."""
-        place = place_in(context, self.unit, start) if self.unit else start
-        return start if place is None else place
+        return place_in(context, self.unit, start) if self.unit else start
 
     def weight(self, one: Occurrence, drift: int) -> float:
         """Return how likely an occurrence is meant by an offset off by so many characters."""
@@ -102,7 +99,7 @@ class Offsets:
         some characters shows that others are off by as many or fewer, to either side.
         """
         whole = sum(self.drifts.values())
-        if max(self.drifts.values(), default=0) >= max(_PROOF, _CONSTANT * whole):
+        if max(self.drifts.values(), default=0) >= max(PROOF, _CONSTANT * whole):
             return self.drifts.get(drift, 0)
         return sum(
             number / (2 * abs(other) or 1)
@@ -149,28 +146,14 @@ def explained_place(wanted: Wanted, start: int, offsets: Offsets) -> Occurrence 
 class _Tally:
     """Count what the answers of a data set show of its offsets."""
 
-    explained: Counter[str] = field(default_factory=Counter)
-    contradicted: Counter[str] = field(default_factory=Counter)
-    unexplained: Counter[str] = field(default_factory=Counter)
+    counting: CountingTally = field(default_factory=CountingTally)
     drifts: Counter[int] = field(default_factory=Counter)
     whole: Counter[bool] = field(default_factory=Counter)
-    astray: int = 0
     repeated: list[Stated] = field(default_factory=list)
     first: int = 0
     far: int = 0
     zero_near: int = 0
     zero_missed: int = 0
-
-    def add_units(self, wanted: Wanted, start: int, stands: bool) -> None:
-        occurs = stands or bool(wanted.in_blanks())
-        self.astray += occurs and not stands
-        for unit, place in drifted_places(wanted.context.text, start) if occurs else ():
-            hit = wanted.context.text.startswith(wanted.answer, place)
-            hit = hit or (not stands and wanted.at(place) is not None)
-            if hit != stands:
-                (self.explained if hit else self.contradicted)[unit] += 1
-            elif not hit:
-                self.unexplained[unit] += 1
 
     def add_exact(self, one: Stated) -> None:
         self.whole[is_whole(one.context, one.start, one.start + len(one.text))] += 1
@@ -192,26 +175,6 @@ class _Tally:
             self.drifts[near[0].start_char - place] += 1
             self.whole[near[0].is_whole] += 1
 
-    def plausible(self) -> list[str]:
-        """Return the ways of counting that explain more than they leave, best first."""
-        explained, against = self.explained, self.contradicted
-        fitting = [
-            unit
-            for unit in UNITS
-            if explained[unit] > against[unit]
-            and explained[unit] >= _EXPLAINED * (explained[unit] + self.unexplained[unit])
-        ]
-        return sorted(fitting, key=lambda unit: against[unit] - explained[unit])
-
-    def proven(self) -> str | None:
-        """Return the way of counting that explains most answers that are astray."""
-        least = max(_PROOF, _EXPLAINED * self.astray)
-        for unit in self.plausible():
-            explained = self.explained[unit]
-            if explained >= least and self.contradicted[unit] <= _CONTRADICTED * explained:
-                return unit
-        return None
-
     def offsets(self, unit: str | None, language: str | None) -> Offsets:
         near = self.drifts.total()
         zeros_are_noise = self.zero_missed >= _MISSED and self.zero_missed > self.zero_near
@@ -220,7 +183,7 @@ class _Tally:
         is_search = is_search and self.first >= _FIRST * len(self.repeated)
         return Offsets(
             unit=unit,
-            plausible=tuple(self.plausible()),
+            plausible=self.counting.plausible(),
             drifts=dict(self.drifts),
             whole=self.whole[True],
             partial=self.whole[False],
@@ -267,12 +230,12 @@ def measure_offsets(answers: Iterable[Stated], language: str | None) -> Offsets:
     for one in answers:
         stands = one.start >= 0 and one.context.startswith(one.text, one.start)
         if one.text.strip():
-            tally.add_units(Wanted(one.text, _read(one.context)), one.start, stands)
+            tally.counting.add(Wanted(one.text, _read(one.context)), one.start, stands=stands)
             if stands:
                 tally.add_exact(one)
             else:
                 missed.append(one)
-    unit = tally.proven()
+    unit = tally.counting.proven()
     known = Offsets(unit=unit)
     for one in missed:
         wanted = Wanted(one.text, _read(one.context))

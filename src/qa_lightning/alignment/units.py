@@ -196,10 +196,11 @@ def _begins(text: str) -> dict[str, Counts]:
     return found
 
 
-def place_in(text: str, unit: str, offset: int) -> int | None:
+def place_in(text: str, unit: str, offset: int) -> int:
     """Return the character at which an offset points that was counted in a unit.
 
-    None where no character begins there. Of several (some are not counted) the last.
+    The one that it points into, where none begins there; of several (some are not counted) the
+    last.
 
     >>> place_in("🚲🚲 The museum", "UTF-16 units", 5)
     3
@@ -207,13 +208,19 @@ def place_in(text: str, unit: str, offset: int) -> int | None:
     begins = _begins(text).get(unit)
     if begins is None:
         return offset
-    place = int(np.searchsorted(begins, offset, side="right")) - 1
-    return place if place < len(text) and begins[place] == offset else None
+    return max(int(np.searchsorted(begins, offset, side="right")) - 1, 0)
 
 
-def drifted_places(text: str, offset: int) -> Iterator[tuple[str, int]]:
-    """Yield the units under which an offset points at another character, and that character."""
-    for unit in _begins(text):
+def drifted_places(text: str, offset: int, *, rounded: bool = False) -> Iterator[tuple[str, int]]:
+    """Yield the units under which an offset points at another character, and that character.
+
+    Args:
+        text: the context.
+        offset: what the data set says.
+        rounded: take the character that it points into, where none begins there.
+    """
+    for unit, begins in _begins(text).items():
         place = place_in(text, unit, offset)
-        if place is not None and place != offset:
+        is_there = rounded or (place < len(text) and begins[place] == offset)
+        if is_there and place != offset:
             yield unit, place
