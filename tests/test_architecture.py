@@ -82,7 +82,7 @@ ALLOWED: dict[str, set[str]] = {
     "documents": {"encodings"},
     "encodings": set(),
     "errors": set(),
-    "examples": {"demo", "encodings", "folders"},
+    "examples": {"demo", "documents", "encodings", "folders"},
     "exporting": {"answerer", "backbones", "folders", "saved"},
     "features": {"borders", "examples"},
     "folders": set(),

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -155,12 +157,12 @@ def _refuse_no_index(folder: Path) -> None:
 
 
 def _read(name: str) -> "Document":
-    from qa_lightning.documents import read_document, text_document
+    from qa_lightning.documents import text_document
 
     if name != _STANDARD_INPUT:
         for problem in stream_problems(Path(name)):
             raise InputError(f"Expected a document; {problem}")
-        document = replace(read_document(name), name=name)
+        document = replace(_unlocked(name), name=name)
         for note in document.notes:
             log.warning("%s: %s", name, note)
         return document
@@ -172,6 +174,18 @@ def _read(name: str) -> "Document":
             f"{error.object[error.start]:#04x}). Name the file: its kind and encoding are "
             "recognised."
         ) from error
+
+
+def _unlocked(name: str) -> "Document":
+    """Read a file; of an encrypted one the password is asked for, where somebody is there."""
+    from qa_lightning.documents import PASSWORD, LockedError, read_document
+
+    try:
+        return read_document(name)
+    except LockedError:
+        if PASSWORD in os.environ or not sys.stdin.isatty():
+            raise
+        return read_document(name, password=getpass(f"password of {name}: "))
 
 
 def _show_json(answers: "Answers", sources: "list[Document]") -> None:

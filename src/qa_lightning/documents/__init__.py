@@ -4,11 +4,12 @@ The extra ``documents`` brings the readers of HTML, DOCX and PDF (lxml, python-d
 text needs none.
 """
 
-from qa_lightning.documents.pdf import LockedError
+from qa_lightning.documents.pdf import PASSWORD, LockedError
 from qa_lightning.documents.reading import SUFFIXES, read_document, text_document
 from qa_lightning.documents.records import Document, Element, Rectangle
 
 __all__ = [
+    "PASSWORD",
     "SUFFIXES",
     "Document",
     "Element",

@@ -4,6 +4,7 @@ PDFium reads the characters in their order; lines are joined to paragraphs, word
 parted are joined again, and the columns of tables are kept apart.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from qa_lightning.documents.assembling import Assembler
 from qa_lightning.documents.records import Boxes, Document
 from qa_lightning.errors import InputError
 
+PASSWORD: Final = "QA_LIGHTNING_PDF_PASSWORD"  # never an argument, which every process list shows
 _PARTED: Final = frozenset("\x02\ufffe")  # what PDFium gives for a hyphen at a line's end
 _LINE_ENDS: Final = frozenset("\r\n") | _PARTED
 _HYPHENS: Final = frozenset("-\u00ad\u2010\u2011") | _PARTED
@@ -61,7 +63,7 @@ def pdf_document(path: Path, *, password: str | None = None) -> Document:
 
     Args:
         path: the file.
-        password: of an encrypted one.
+        password: of an encrypted one; None is the environment's.
 
     Raises:
         InputError: it is encrypted, damaged, or has no text at all (scanned pages).
@@ -91,14 +93,15 @@ def pdf_document(path: Path, *, password: str | None = None) -> Document:
 def _opened(path: Path, password: str | None) -> Any:
     import pypdfium2
 
+    given = os.environ.get(PASSWORD) if password is None else password
     try:
-        return pypdfium2.PdfDocument(path, password=password)
+        return pypdfium2.PdfDocument(path, password=given)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
             raise LockedError(
                 f"Expected a PDF that can be opened in {path}; it is encrypted"
-                f"{'' if password is None else ', and the password is another'}. Save it without "
-                "a password, or give it."
+                f"{'' if given is None else ', and the password is another'}. Give its password by "
+                f"the environment's {PASSWORD}, or save it without one."
             ) from error
         raise InputError(
             f"Expected a PDF in {path}; it is damaged, or none ({error}). Try to open and save it "

@@ -32,7 +32,8 @@ def read_document(path: str | PathLike[str], *, password: str | None = None) -> 
 
     Args:
         path: text, Markdown, HTML, DOCX or PDF.
-        password: of an encrypted PDF.
+        password: of an encrypted PDF; None is that of the environment's
+            ``QA_LIGHTNING_PDF_PASSWORD``.
 
     Raises:
         InputError: there is none, it is of another kind, encrypted, damaged or without text, or a

@@ -5,11 +5,17 @@ import glob
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from qa_lightning.errors import InputError
+from qa_lightning.examples.asked_documents import (
+    AskedDocuments,
+    is_document,
+    refuse_no_questions,
+)
 from qa_lightning.examples.hub import HubSource
 from qa_lightning.examples.readers import is_data_file, kind_of, read_file
 from qa_lightning.examples.schema import ColumnNames, RawBatch, Row
@@ -84,8 +90,13 @@ class FileSource:
 
     def batches(self, split: str, columns: ColumnNames) -> Iterator[RawBatch]:
         """Yield the rows of a split, file by file."""
-        for path in self._files(split):
-            yield from read_file(path, columns)
+        files = self._files(split)
+        documents = [path for path in files if is_document(path)]
+        rows = [path for path in files if path not in documents]
+        read = chain.from_iterable(read_file(path, columns) for path in rows)
+        if documents and not rows:
+            refuse_no_questions(documents)
+        yield from AskedDocuments(documents).asked(read, columns) if documents else read
 
     def identity(self, splits: Sequence[str]) -> object:
         """Return the kind and the hash of each file of the splits, in their order."""
@@ -95,7 +106,7 @@ class FileSource:
         entries = self._entries[split]
         if missing := [path for path in entries if not path.exists() and not _expand(path)]:
             raise InputError("\n".join(_missing_message(path) for path in missing))
-        files = [file for path in entries for file in _expand(path)]
+        files = [file for path in entries for file in [*_expand(path), *_documents_in(path)]]
         for problem in (clause for file in files for clause in stream_problems(file)):
             raise InputError(f"Expected a file or a folder of data; {problem}")
         return files
@@ -204,6 +215,13 @@ def _expand(path: Path) -> list[Path]:
     if path.exists():
         return [path]
     return [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
+
+
+def _documents_in(path: Path) -> list[Path]:
+    """Return the documents of a folder, which rows without a context are asked of."""
+    if not path.is_dir() or kind_of(path) != "folder":
+        return []
+    return [file for file in sorted(path.rglob("*")) if is_document(file)]
 
 
 def _refuse_folder(path: Path) -> list[Path]:
