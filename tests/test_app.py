@@ -104,6 +104,22 @@ def test_a_failed_write_leaves_the_file_whole(
     assert [one.name for one in tmp_path.iterdir() if one.name != ".c.json.lock"] == ["c.json"]
 
 
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    corrections = Corrections(tmp_path / "file" / "c.json")
+    with pytest.raises(InputError, match="--corrections"):
+        corrections.keep(title="t", context="abc", question="?", span=(0, 1))
+
+
+def test_a_visitor_whose_session_is_gone_is_told_to_load_the_page_again() -> None:
+    import gradio as gr
+
+    from qa_lightning.app.events import _visited
+
+    with pytest.raises(gr.Error, match="Carregue-a de novo"):
+        _visited(lambda session, language: None)(None, "pt")
+
+
 def test_a_span_loses_its_blanks_and_must_hold_words(tmp_path: Path) -> None:
     page = session(tmp_path)
     page.open_text("a  bé  c", "t")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,27 @@ class Corrections:
             "question": question,
             "answers": {"text": texts, "answer_start": starts},
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+        with self._locked():
             rows = [one for one in self._rows() if not _is_same(one, row)] + [row]
             document = json_document(self.path, rows, version="corrections")
             write_whole(self.path, (json.dumps(document, ensure_ascii=False, indent=1) + "\n",))
         return len(rows)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:
+            raise InputError(
+                f"Expected a place for corrections that can be written; {self.path} cannot: "
+                f"{error.strerror or error}. Name another by `--corrections`."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from qa_lightning.answerer import QuestionAnswerer
 
 log = logging.getLogger(__name__)
+
+
+def _visited(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell a visitor whose session is gone to load the page again."""
+
+    @wraps(act)
+    def checked(session: Session | None, language: str, *rest: Any) -> Any:
+        if session is None:
+            raise gr.Error(WORDS[language]["left"], duration=None)
+        return act(session, language, *rest)
+
+    return checked
 
 
 class Events:
@@ -45,19 +58,21 @@ class Events:
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
         page.load(self._visit, None, [parts.session, parts.language, *parts.named], **hidden)
         parts.language.input(parts.in_language, parts.language, parts.named, **hidden)
-        parts.files.upload(self._open_files, [*known, parts.files], opening, **hidden)
+        parts.files.upload(_visited(self._open_files), [*known, parts.files], opening, **hidden)
         for event in (parts.password.submit, parts.unlock.click):
-            event(self._unlock, [*known, parts.password], opening, **hidden)
-        parts.add.click(self._open_text, [*known, parts.text], [*shown, parts.text], **hidden)
+            event(_visited(self._unlock), [*known, parts.password], opening, **hidden)
+        parts.add.click(
+            _visited(self._open_text), [*known, parts.text], [*shown, parts.text], **hidden
+        )
         for event in (parts.question.submit, parts.ask.click):
-            event(self._ask, [*known, parts.question], shown, **hidden)
+            event(_visited(self._ask), [*known, parts.question], shown, **hidden)
         for button, sample in zip(parts.samples, SAMPLES, strict=True):
-            button.click(self._sampler(sample), known, [*shown, parts.question], **hidden)
-        reader.drop(self._drop, known, shown, **hidden)
-        reader.recall(self._recall, known, [*shown, parts.question], **hidden)
-        reader.mend(self._mend, known, parts.message, **hidden)
-        reader.refuse(self._refuse, known, parts.message, **hidden)
-        reader.export(self._export, known, parts.saver, **hidden)
+            button.click(_visited(self._sampler(sample)), known, [*shown, parts.question], **hidden)
+        reader.drop(_visited(self._drop), known, shown, **hidden)
+        reader.recall(_visited(self._recall), known, [*shown, parts.question], **hidden)
+        reader.mend(_visited(self._mend), known, parts.message, **hidden)
+        reader.refuse(_visited(self._refuse), known, parts.message, **hidden)
+        reader.export(_visited(self._export), known, parts.saver, **hidden)
 
     def _visit(self, request: gr.Request) -> list[Any]:
         language = preferred(request.headers.get("accept-language"))

@@ -10,7 +10,7 @@ from qa_lightning.app.samples import SAMPLES
 from qa_lightning.app.words import LANGUAGES, WORDS
 from qa_lightning.documents import SUFFIXES
 
-KEPT_SECONDS: Final = 3_600  # of uploaded files, and of a visit without a click
+KEPT_SECONDS: Final = 3_600  # of uploaded files
 # Gradio has no part that saves a text to the visitor's disk.
 _SAVE: Final = """
 watch('value', () => {
@@ -35,7 +35,7 @@ class Parts:
     def __init__(self, name: str) -> None:
         self.name = name
         words = WORDS["en"]
-        self.session = gr.State(None, time_to_live=KEPT_SECONDS)
+        self.session = gr.State(None)  # Gradio lets it go when the visitor has left
         with gr.Row(elem_classes="qa-top"):
             self.heading = gr.HTML(_heading("en", name), scale=4)
             self.language = gr.Radio(

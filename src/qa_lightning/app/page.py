@@ -1,6 +1,8 @@
 """The page as a whole: made, and served."""
 
+import atexit
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -35,7 +37,9 @@ def build_page(
     """
     # Gradio reads these when it is imported; uploads go where nobody else reads.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="qa-lightning-page-"))
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="qa-lightning-page-")
+        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
     try:
         import gradio as gr
     except ModuleNotFoundError as error:

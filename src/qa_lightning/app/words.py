@@ -53,6 +53,7 @@ _ENGLISH: Final = {
     "wrong_password": "That is not the password of {name}.",
     "not_read": "{name} cannot be opened. {reason}",
     "not_done": "That could not be done. {reason}",
+    "left": "This page was left too long, or the program began anew. Load the page again.",
     "failed": "Something went wrong on our side; the terminal tells more.",
 }
 _PORTUGUESE: Final = {
@@ -101,6 +102,7 @@ _PORTUGUESE: Final = {
     "wrong_password": "Essa não é a senha de {name}.",
     "not_read": "{name} não pode ser aberto. {reason}",
     "not_done": "Não foi possível. {reason}",
+    "left": "Esta página ficou parada tempo demais, ou o programa recomeçou. Carregue-a de novo.",
     "failed": "Algo deu errado do nosso lado; o terminal diz mais.",
 }
 WORDS: Final = {"en": _ENGLISH, "pt": _PORTUGUESE}
