@@ -103,6 +103,36 @@ def test_tensorboard_gets_the_same_content(tmp_path: Path) -> None:
     content = events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
     start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     assert start.hparams["data/max_length"].number_value == 64
+    assert not [key for key in start.hparams if start.hparams[key].string_value == "None"]
+
+
+def test_tensorboards_own_reader_fills_its_tab_of_hyper_parameters(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.hparams.api_pb2 import ListSessionGroupsRequest
+    from tensorboard.plugins.hparams.backend_context import Context
+    from tensorboard.plugins.hparams.list_session_groups import Handler
+
+    for rate in (0.1, 0.2):
+        logger = TensorBoardLogger(tmp_path, version=str(rate))
+        TensorBoardTracker(logger).log_config({"model": {"learning_rate": rate, "lora": None}})
+        logger.log_metrics({"val/f1": 100 * rate}, step=3)
+        logger.finalize("success")
+    events = EventMultiplexer()
+    events.AddRunsFromDirectory(str(tmp_path))
+    events.Reload()
+    context = Context(TBContext(data_provider=MultiplexerDataProvider(events, str(tmp_path))))
+    asked = ListSessionGroupsRequest(slice_size=9, allowed_statuses=[0, 1, 2, 3])
+    groups = Handler(RequestContext(), context, "", asked).run().session_groups
+    shown = {
+        group.hparams["model/learning_rate"].number_value: [
+            (metric.name.tag, metric.value) for metric in group.metric_values
+        ]
+        for group in groups
+    }
+    assert shown == {rate: [("val/f1", pytest.approx(100 * rate))] for rate in (0.1, 0.2)}
 
 
 def test_each_logger_has_its_tracker_and_all_runs_have_files(tmp_path: Path) -> None:
@@ -191,10 +221,11 @@ def test_wandb_gets_one_row_with_new_tables(wandb_folders: Path) -> None:
     (path,) = run_files(wandb_folders)
     run = read_run(path)
     assert identity == {"id": run.id, "project": "p"}
-    assert run.summary["val/f1"] == {"max": 40}
-    assert run.summary["val/f1_pt"] == {"max": 60}
-    assert run.summary["val/f1_en"] == {"max": 45}
-    assert run.summary["val/loss"] == {"min": 2}
+    assert run.summary["val/f1"]["max"] == 40
+    assert run.summary["val/f1_pt"]["max"] == 60
+    assert run.summary["val/f1_en"]["max"] == 45
+    assert run.summary["val/loss"]["min"] == 2
+    assert run.summary["val/f1"]["last"] == 30
     tables = [run.table(reference) for reference in run.series("val/answers")]
     assert [table["data"][0] for table in tables] == [["q1", "Lisboa", 50], ["q1", "Faro", 50]]
     assert [row["trainer/global_step"] for row in run.history] == [9, 9, 9, 19, 19, 19]

@@ -1,6 +1,7 @@
 """What a run leaves with its trackers: driven as a user does, read back from the files."""
 
 import csv
+import importlib
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -23,6 +25,7 @@ from qa_lightning.callbacks import RunTracking
 from qa_lightning.callbacks.tracked_run import last_step
 from qa_lightning.callbacks.tracking_report import watched_tensors
 from qa_lightning.trackers import FileTracker
+from qa_lightning.trackers.interface import without_nulls
 from running import (
     NETWORK,
     read_checkpoint,
@@ -107,9 +110,10 @@ def test_the_configuration_arrives_once_and_nested(tracked: Tracked) -> None:
     updates = [set(update) - {"_wandb"} for update in tracked.wandb.config_updates]
     (whole,) = [update for update in updates if update]
     written = read_yaml(tracked.folder / "config.yaml")
-    assert whole == {*written, "provenance"}
+    assert whole == {*without_nulls(written), "provenance"}
     config = tracked.wandb.config
-    assert {key: config[key] for key in written} == written
+    assert {key: config.get(key) for key in whole if key in written} == without_nulls(written)
+    assert not list(nulls(config))
     assert not [key for key in config if "/" in key or "." in key]
 
 
@@ -175,9 +179,11 @@ def test_history_has_a_defined_step_and_nothing_is_lost(tracked: Tracked) -> Non
 
 def test_the_summary_keeps_the_best(tracked: Tracked) -> None:
     for key in ("val/f1", "val/exact_match", "val/f1_pt", "val/HasAns_f1", "val/f1_repaired"):
-        assert tracked.wandb.summary[key] == {"max": max(tracked.wandb.series(key))}, key
+        values = tracked.wandb.series(key)
+        assert tracked.wandb.summary[key] == {"max": max(values), "last": values[-1]}, key
     for key in ("val/loss", "train/loss"):
-        assert tracked.wandb.summary[key] == {"min": min(tracked.wandb.series(key))}, key
+        values = tracked.wandb.series(key)
+        assert tracked.wandb.summary[key] == {"min": min(values), "last": values[-1]}, key
 
 
 def test_panels_group_by_what_they_show(tracked: Tracked) -> None:
@@ -187,8 +193,51 @@ def test_panels_group_by_what_they_show(tracked: Tracked) -> None:
         *("train", "val", "label", "speed", "calibration"),
         *("trainer", "gradients", "parameters"),
     }
-    assert {"label/trusted_share", "speed/train_windows_per_second"} <= keys
+    assert {"label/trusted_share", "train/windows_per_second"} <= keys
     assert {"calibration/val/temperature", "calibration/val/threshold"} <= keys
+
+
+def test_each_figure_has_one_home_and_each_key_a_panel_or_a_reason(
+    tracked: Tracked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "configs"))
+    layout = importlib.import_module("wandb_workspace")
+    logged = {key for row in tracked.wandb.history for key in row if not key.startswith("_")}
+    panels = layout.sections("pt").values()
+    drawn = [key for section in panels for keys in section.values() for key in keys]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) <= logged
+    reasons = layout.WITHOUT
+    left = {key for key in logged - set(drawn) if not any(fnmatch(key, each) for each in reasons)}
+    assert left == set()
+    assert not [key for key in logged if key.endswith(("_low", "_high"))]
+    curves: dict[tuple[float, ...], str] = {}
+    for key in sorted(key for key in logged if key.startswith(("speed/", "train/"))):
+        values = tuple(value for value in tracked.wandb.series(key) if isinstance(value, float))
+        assert values not in curves, (key, curves.get(values))
+        curves[values] = key
+    table = tracked.wandb.table(tracked.wandb.series("val/intervals")[-1])
+    assert table["columns"] == ["score", "value", "low", "high"]
+    scores = read_json(tracked.folder / "answers" / "val" / "scores.json")
+    assert ["f1", scores["f1"], scores["f1_low"], scores["f1_high"]] in table["data"]
+
+
+def nulls(config: Any) -> Iterator[Any]:
+    """Yield what is null within nested mappings."""
+    for value in config.values():
+        if value is None:
+            yield value
+        elif isinstance(value, dict):
+            yield from nulls(value)
+
+
+def test_a_short_run_has_a_curve(without_logger: Path, tmp_path: Path) -> None:
+    run("fit", "--config", without_logger, "--trainer.log_every_n_steps", "null")
+    rows = list(csv.DictReader((tmp_path / "run" / "reports" / "train" / "history.csv").open()))
+    steps = [int(row["step"]) for row in rows if row["name"] == "train/loss"]
+    assert steps == list(range(len(steps)))
+    assert len(steps) == 10
+    assert read_yaml(tmp_path / "run" / "config.yaml")["trainer"]["log_every_n_steps"] is None
 
 
 def test_each_validation_has_a_new_table_of_answers(tracked: Tracked) -> None:
@@ -301,6 +350,7 @@ def test_without_a_tracker_there_are_files(without_logger: Path, tmp_path: Path)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
     assert names == {
         *("fit.json", "train/history.csv", "val/answers.csv", "val/slices.csv", "val/history.csv"),
+        "val/intervals.csv",
         *("report.html", "val/ceiling.json"),
         *(f"val/{name}.svg" for name in ("slices_f1", "reliability", "risk_coverage", "no_answer")),
     }

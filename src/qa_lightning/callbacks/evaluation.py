@@ -218,7 +218,11 @@ class AnswerEvaluation(Callback):
             self.latest = replace(result, scored=None)  # its texts are the split's, once more
         shown = () if stage.endswith("_partial") else ("loss", "exact_match", "f1")
         for name, value in result.scores.items():
-            pl_module.log(f"{stage}/{name}", value, prog_bar=name in shown)
+            # Ends of intervals and counts make no curves: they are in tables and files.
+            is_curve = not name.endswith(("_low", "_high")) and name != "windows_without_label"
+            pl_module.log(
+                f"{stage}/{name}", value, prog_bar=name in shown, logger=None if is_curve else False
+            )
 
     def _keep_fitted(self, result: Assessment, stage: str) -> None:
         if stage == "val":

@@ -91,6 +91,15 @@ def last_step(trainer: Trainer) -> int:
     return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
+def logging_interval(steps: float) -> int:
+    """Return how many steps there are between two points of a training's curves.
+
+    >>> logging_interval(60), logging_interval(2_500), logging_interval(float("inf"))
+    (1, 25, 50)
+    """
+    return int(max(1, min(50, steps // 100)))
+
+
 def splits_of(trainer: Trainer) -> dict[str, Split]:
     """Return the splits that the trainer's command prepared, by name."""
     command = trainer.state.fn

@@ -16,6 +16,7 @@ from qa_lightning.callbacks.tracked_run import (
     hyper_parameters,
     is_dry,
     last_step,
+    logging_interval,
     provenance,
     shareable,
     splits_of,
@@ -70,6 +71,9 @@ class RunTracking(Callback):
         scores: of each whole validation, by the optimizer steps before it; a resumed run has those
             of the run before.
 
+        chooses_steps: log a hundred points of a short training, and of a long one every fifty
+            steps; the command line sets it where `trainer.log_every_n_steps` is left out.
+
     Raises:
         InputError: a value out of range.
     """
@@ -90,6 +94,7 @@ class RunTracking(Callback):
         self.seed = seed
         check(RULES, vars(self), prefix="tracking.")
         self.config: Mapping[str, Any] = {}
+        self.chooses_steps = False
         self.scores: dict[int, dict[str, float]] = {}
         self._trackers: dict[str, Tracker] = {}
         self._has_begun = False
@@ -105,11 +110,16 @@ class RunTracking(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the configuration."""
         self._fit_began_at = time.perf_counter()
+        if self.chooses_steps:
+            trainer.log_every_n_steps = 1  # type: ignore[attr-defined]  # until it is known
         self._begin(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Send the figures of the labels, at the step that a resumed run goes on from."""
         self._kept_step = trainer.global_step
+        if self.chooses_steps:
+            steps = float(trainer.estimated_stepping_batches)
+            trainer.log_every_n_steps = logging_interval(steps)  # type: ignore[attr-defined]
         train = splits_of(trainer).get("train")
         if self._trackers and train is not None and train.audit is not None:
             report = Report("train", last_step(trainer), label_figures(train.audit))
@@ -245,7 +255,7 @@ class RunTracking(Callback):
                 limit=self.table_rows,
                 seed=self.seed,
             ),
-            figures=self._speed(trainer, stage, len(split.features)),
+            figures=self._speed(stage, len(split.features)),
         )
         self._previous[stage] = {answer.id: answer.text for answer in assessment.answers}
         if stage == "val":
@@ -265,16 +275,12 @@ class RunTracking(Callback):
             tracker.log_report(Report("train", last_step(trainer), figures))
         write_page(Path(trainer.default_root_dir), splits_of(trainer).get(stage), stage)
 
-    def _speed(self, trainer: Trainer, stage: str, windows: int) -> dict[str, float]:
+    def _speed(self, stage: str, windows: int) -> dict[str, float]:
         seconds = time.perf_counter() - self._began_at
-        figures = {
+        return {
             f"speed/{stage}_seconds": seconds,
             f"speed/{stage}_windows_per_second": windows / max(seconds, 1e-9),
         }
-        for name in ("windows_per_second", "padding_share"):
-            if f"train/{name}" in trainer.callback_metrics:
-                figures[f"speed/train_{name}"] = float(trainer.callback_metrics[f"train/{name}"])
-        return figures
 
     def _scores_of(self, path: Path, best: ModelCheckpoint) -> dict[str, float]:
         """Return the scores of a checkpoint."""

@@ -17,7 +17,13 @@ from qa_lightning.reports.curves import (
     slice_chart,
 )
 from qa_lightning.reports.drawing import Chart
-from qa_lightning.reports.tables import Table, answer_rows, answer_table, slice_table
+from qa_lightning.reports.tables import (
+    Table,
+    answer_rows,
+    answer_table,
+    interval_table,
+    slice_table,
+)
 from qa_lightning.scores import example_scores
 from qa_lightning.trackers import Report
 
@@ -51,7 +57,11 @@ def report_of(
         stage,
         step,
         scalars={**figures, **calibration},
-        tables={f"{stage}/answers": answers, f"{stage}/slices": slice_table(parts)},
+        tables={
+            f"{stage}/answers": answers,
+            f"{stage}/slices": slice_table(parts),
+            f"{stage}/intervals": interval_table(assessment.scores),
+        },
         charts={f"{stage}/slices_f1": slice_chart(parts), **curves},
         scores={f"{stage}/{name}": value for name, value in assessment.scores.items()},
     )
@@ -134,7 +144,6 @@ def _finite(values: Tensor) -> Tensor:
 def _calibration(assessment: Assessment) -> dict[str, float]:
     figures = {
         "temperature": assessment.settings.temperature,
-        "error": assessment.scores.get("calibration_error"),
         "threshold": assessment.settings.threshold if assessment.settings.no_answer else None,
         "mean_confidence": np.mean([answer.confidence for answer in assessment.answers]),
     }

@@ -187,6 +187,8 @@ class QALightningCLI(LightningCLI):
         tracking: RunTracking = self.config_init[self.subcommand]["tracking"]
         text = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_none=False)
         tracking.config = yaml.safe_load(text)
+        given = self.config[self.subcommand].trainer.log_every_n_steps
+        tracking.chooses_steps = given is None
         return tracking
 
     def _terminal(self) -> list[ProgressBar]:

@@ -134,6 +134,20 @@ def slice_table(slices: Sequence[Row]) -> Table:
     return Table(columns, tuple(tuple(part[column] for column in columns) for part in slices))
 
 
+def interval_table(scores: Mapping[str, float]) -> Table:
+    """Return the scores that have a 95 % interval, as a table.
+
+    >>> interval_table({"f1": 50.0, "f1_low": 40.0, "f1_high": 60.0, "total": 3.0}).rows
+    (('f1', 50.0, 40.0, 60.0),)
+    """
+    rows = (
+        (name, value, scores[f"{name}_low"], scores[f"{name}_high"])
+        for name, value in scores.items()
+        if f"{name}_low" in scores and f"{name}_high" in scores
+    )
+    return Table(("score", "value", "low", "high"), tuple(rows))
+
+
 def to_csv(table: Table) -> str:
     r"""Return a table as CSV, its header first.
 

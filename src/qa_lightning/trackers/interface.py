@@ -66,3 +66,16 @@ class Tracker(ABC):
     def identity(self) -> dict[str, str]:
         """Return what a later process needs to continue this run, as plain values."""
         return {}
+
+
+def without_nulls(config: Config) -> dict[str, Any]:
+    """Return a configuration without what is null or empty: whoever reads it looks for values.
+
+    >>> without_nulls({"a": None, "b": {"c": None}, "d": {"e": 0, "f": None}})
+    {'d': {'e': 0}}
+    """
+    kept = {
+        key: without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+    }
+    return {key: value for key, value in kept.items() if value is not None and value != {}}

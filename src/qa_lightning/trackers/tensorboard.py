@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qa_lightning.reports.drawing import Box, Chart, Label, draw
 from qa_lightning.reports.tables import to_markdown
-from qa_lightning.trackers.interface import Config, Report, Tracker
+from qa_lightning.trackers.interface import Config, Report, Tracker, without_nulls
 
 _SCORES = ("val/f1", "val/exact_match", "val/loss")
 _ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
@@ -28,11 +28,13 @@ class TensorBoardTracker(Tracker):
         """Write the configuration as text, and flat as hparams with the main scores."""
         from torch.utils.tensorboard.summary import hparams
 
+        config = without_nulls(config)
         text = json.dumps(config, indent=2, ensure_ascii=False, default=str)
         self._writer.add_text("config", f"```json\n{text}\n```")
         # The writer's own `add_hparams` opens a second run, and makes up a value of each score.
         scores = dict.fromkeys(_SCORES, 0.0)
-        for summary in hparams(dict(_flat(config)), scores):  # type: ignore[no-untyped-call]
+        made = {key: value for key, value in config.items() if key != "provenance"}
+        for summary in hparams(dict(_flat(made)), scores):  # type: ignore[no-untyped-call]
             self._writer._get_file_writer().add_summary(summary)
 
     def log_report(self, report: Report) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from qa_lightning.errors import InputError
 from qa_lightning.reports.drawing import Bars, Chart, Line
 from qa_lightning.reports.tables import Table
-from qa_lightning.trackers.interface import Config, Report, Tracker
+from qa_lightning.trackers.interface import Config, Report, Tracker, without_nulls
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class WandbTracker(Tracker):
         """Send the configuration, nested; a continued run takes the newer values."""
         told = (config.get(key, {}).get("language") for key in ("data", "evaluation"))
         self._define_metrics({language for language in told if language is not None})
-        self._run.config.update(dict(config), allow_val_change=True)
+        self._run.config.update(without_nulls(config), allow_val_change=True)
 
     def _define_metrics(self, languages: Set[str]) -> None:
         # By full names: which of two patterns counts is left to chance, and Lightning defines `*`.
@@ -141,9 +141,9 @@ class WandbTracker(Tracker):
         further = [f"{name}{suffix}" for name in ("exact_match", "f1") for suffix in suffixes]
         for stage in ("val", "test"):
             for name in (*_MAXIMA, *further):
-                define(f"{stage}/{name}", summary="max")
+                define(f"{stage}/{name}", summary="max,last")
         for stage in ("train", "val", "test"):
-            define(f"{stage}/loss", summary="min")
+            define(f"{stage}/loss", summary="min,last")
 
     def log_report(self, report: Report) -> None:
         """Send a report as one row, with new immutable tables."""
