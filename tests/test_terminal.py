@@ -14,6 +14,7 @@ from rich.console import Console
 from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.bars import is_quiet
 from qa_lightning.callbacks import RunTracking
+from qa_lightning.callbacks.run_lines import time_left
 from qa_lightning.callbacks.terminal import (
     Figure,
     TerminalProgress,
@@ -142,10 +143,11 @@ def test_a_quiet_run_says_one_line_a_validation(
     bars = ("--trainer.enable_progress_bar", "true")
     output = run("fit", "--config", small, "--trainer.max_epochs", 2, *bars)
     lines = [line for line in output.splitlines() if line.strip()]
-    assert len(lines) == 4
+    assert len(lines) == 6
     assert re.fullmatch(r"train: 16 questions in \d+ windows", lines[0])
     assert re.fullmatch(r"val: 6 questions in \d+ windows", lines[1])
-    for epoch, line in enumerate(lines[2:]):
+    assert [line.partition(" ")[0] for line in lines[4:]] == ["kept", "next:"]
+    for epoch, line in enumerate(lines[2:4]):
         assert re.match(rf"epoch {epoch}, step \d+: val/loss [\d.]+, val/exact_match ", line)
     assert "\x1b" not in output
 
@@ -159,7 +161,7 @@ def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.Monke
     output = plain(run("fit", "--config", small, "--trainer.max_epochs", 2, *bars))
     assert output.count("Validation, epoch") == 2
     assert "best so far" in output
-    for name in ("loss: ", "EM: ", "F1: ", "windows/s: "):
+    for name in ("loss: ", "EM: ", "F1: ", "windows/s: ", "left in all: 0:00:"):
         assert name in output
 
 
@@ -168,3 +170,31 @@ def test_the_users_own_bar_is_respected(small: Path) -> None:
     own = ("--trainer.enable_progress_bar", "true", "--trainer.callbacks+=TQDMProgressBar")
     output = run("fit", "--config", small, "--trainer.limit_train_batches", 1, *own)
     assert "val/f1" not in output.replace("val/f1=", "")
+
+
+def test_a_run_says_what_it_trains_and_ends_with_what_was_kept_and_what_is_next(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    told = run("fit", "--config", small, "--trainer.enable_progress_bar", "true",
+               "--trainer.enable_model_summary", "null")  # fmt: skip
+    assert re.search(r"^network: [\d,]+ parameters$", told, re.MULTILINE)
+    assert "FLOPs" not in told + capsys.readouterr().err
+    kept, following = told.splitlines()[-2:]
+    assert kept == (
+        f"kept in {folder}: checkpoints/best.ckpt, checkpoints/last.ckpt, reports/report.html"
+    )
+    command = re.match(r"next: lightning (validate .*), or qa-lightning answer", following)
+    assert command is not None
+    run(*command[1].split())
+    config = tmp_path / "tested.yaml"
+    config.write_text(
+        (folder / "config.yaml").read_text().replace("test_split: null", "test_split: test")
+    )
+    assert "next: lightning test " in run("fit", "--config", config)
+
+
+def test_time_is_left_for_the_whole_run() -> None:
+    assert time_left(10.0, done=5, total=5) == "0:00:00"
+    assert time_left(10.0, done=5, total=4) == "0:00:00"
+    assert time_left(10.0, done=5, total=float("inf")) is None

@@ -1,7 +1,9 @@
 """What a run says in the terminal: bars and a table for people, a line for log files."""
 
 import math
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning.pytorch import LightningModule, Trainer
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qa_lightning.bars import is_quiet
+from qa_lightning.callbacks.run_lines import kept_lines, network_line, time_left
 from qa_lightning.callbacks.tracked_run import Split, splits_of
 from qa_lightning.callbacks.tracking import RunTracking
 
@@ -55,12 +58,20 @@ class TerminalProgress(RichProgressBar):
         refresh_rate: bars are drawn so many times a second.
         leave: leave the bar of a finished epoch in the terminal.
         quiet: no bars, plain lines; None: as the environment says.
+        tells_network: say how many parameters there are, and how many are trained.
     """
 
     def __init__(
-        self, *, refresh_rate: int = 10, leave: bool = False, quiet: bool | None = None
+        self,
+        *,
+        refresh_rate: int = 10,
+        leave: bool = False,
+        quiet: bool | None = None,
+        tells_network: bool = False,
     ) -> None:
         super().__init__(refresh_rate=refresh_rate, leave=leave)
+        self.tells_network = tells_network
+        self._clock = 0.0, 0  # when the training began, and at which step
         self.quiet = is_quiet() if quiet is None else quiet
         self._before: dict[str, float] = {}
         self._best: dict[str, float] = {}
@@ -72,18 +83,37 @@ class TerminalProgress(RichProgressBar):
         if trainer.is_global_zero:
             for name, split in splits_of(trainer).items():
                 text = data_line(name, split)
-                console_of(trainer).print(text, markup=False, highlight=False, soft_wrap=True)
+                _say(trainer, text)
+            if self.tells_network:
+                _say(trainer, network_line(pl_module))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what was kept, and what to do with it, unless another callback does."""
+        says = any(getattr(each, "next_command", None) for each in trainer.callbacks)  # type: ignore[attr-defined]
+        if trainer.is_global_zero and not says and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            has_test = data is not None and data.hparams.get("test_split") is not None
+            command = "test" if has_test else "validate"
+            for line in kept_lines(Path(trainer.default_root_dir), command):
+                _say(trainer, line)
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return the figures beside the bar, under short names."""
         logged = super().get_metrics(trainer, pl_module)
-        return {
+        shown: dict[str, int | str | float | dict[str, float]] = {
             name: format(logged[key], style)
             for key, (name, style) in _BAR_COLUMNS.items()
             if key in logged
         }
+        began, first = self._clock
+        left = time_left(
+            time.monotonic() - began,
+            done=trainer.global_step - first,
+            total=float(trainer.estimated_stepping_batches) - first if began else math.inf,
+        )
+        return shown if left is None else {**shown, "left in all": left}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the scores of a whole validation within ``fit``; alone, Lightning prints them."""
@@ -100,6 +130,7 @@ class TerminalProgress(RichProgressBar):
         for scores in _scores_before(trainer):
             self._remember(scores)
         if self.progress is not None:
+            self._clock = time.monotonic(), trainer.global_step
             self._begin_within_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -152,6 +183,10 @@ class TerminalProgress(RichProgressBar):
     def _best_of(self, name: str, value: float) -> float:
         better = min if name in _LOWER_IS_BETTER else max
         return better(value, self._best.get(name, value))
+
+
+def _say(trainer: Trainer, text: str) -> None:
+    console_of(trainer).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def console_of(trainer: Trainer) -> Console:

@@ -108,6 +108,8 @@ def _run(command: str, arguments: list[str]) -> None:
             bound_settings()
             _run_command(command, arguments[1:])
         else:
+            if sys.stderr.isatty():  # it takes seconds, and a silent terminal looks dead
+                sys.stderr.write("loading PyTorch and Lightning …\n")
             import_module("qa_lightning.cli.training").run(arguments)
     except (InputError, ArgumentError) as error:
         if os.environ.get("QA_LIGHTNING_DEBUG"):

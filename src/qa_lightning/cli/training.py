@@ -197,7 +197,13 @@ class QALightningCLI(LightningCLI):
         given = settings["callbacks"]
         listed = given if isinstance(given, list) else [given]
         bars = [each for each in listed if isinstance(each, ProgressBar)]
-        return [] if bars or settings["enable_progress_bar"] is False else [TerminalProgress()]
+        if bars or settings["enable_progress_bar"] is False:
+            return []
+        # Lightning's table of the network has rows of zeros; ours is a line.
+        tells_network = settings["enable_model_summary"] is None
+        if tells_network:
+            settings["enable_model_summary"] = False
+        return [TerminalProgress(tells_network=tells_network)]
 
 
 def run(

@@ -1,0 +1,55 @@
+"""What is said of a run in lines: its network, the time it takes, what it leaves."""
+
+import math
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import nn
+
+
+def network_line(module: nn.Module) -> str:
+    """Return how large a network is, and what of it is trained."""
+    sizes = [(each.numel(), each.requires_grad) for each in module.parameters()]
+    total, trained = sum(size for size, _ in sizes), sum(size for size, is_on in sizes if is_on)
+    told = f"network: {total:,} parameters"
+    return told if trained == total else f"{told}, {trained:,} of them trained"
+
+
+def kept_lines(folder: Path, command: str) -> Iterator[str]:
+    """Yield what a training has left in its folder, and the commands that use it.
+
+    Args:
+        folder: the run's.
+        command: that scores the best checkpoint: ``test``, or ``validate`` without a test split.
+    """
+    names = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "reports/report.html")
+    there = [name for name in names if (folder / name).is_file()]
+    if not there:
+        return
+    yield f"kept in {folder}: {', '.join(there)}"
+    if there[0] == names[0]:
+        place = shlex.quote(str(folder))
+        yield (
+            f"next: lightning {command} --config {place}/config.yaml --ckpt_path best, or "
+            f"qa-lightning answer --checkpoint {place} --question … --document …"
+        )
+
+
+def time_left(seconds: float, *, done: int, total: float) -> str | None:
+    """Return the time that a whole run still takes; None where it cannot be known.
+
+    Args:
+        seconds: since it began, validations included.
+        done: steps since then.
+        total: steps of all.
+
+    >>> time_left(60.0, done=10, total=40), time_left(60.0, done=1, total=400)
+    ('0:03:00', '6:39:00')
+    >>> time_left(1.0, done=0, total=40) is None
+    True
+    """
+    if done < 1 or not math.isfinite(total):
+        return None
+    left = round(seconds / done * max(0.0, total - done))
+    return f"{left // 3600}:{left % 3600 // 60:02}:{left % 60:02}"
