@@ -228,3 +228,19 @@ def test_mistakes_are_told(answerer: QuestionAnswerer, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="Expected `device`"):
             QuestionAnswerer.from_checkpoint(model, device=device)
     assert QuestionAnswerer.from_checkpoint(model).answer("Quem?", ROWS[0]["context"]).text
+
+
+def test_loading_draws_no_bar_and_leaves_others_theirs(
+    checkpoint: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    try:
+        logging.enable_progress_bar()
+        QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
+        assert "Loading" not in capfd.readouterr().err
+        assert logging.is_progress_bar_enabled()
+    finally:
+        if not shown:
+            logging.disable_progress_bar()

@@ -1,17 +1,15 @@
 """A checkpoint, an exported folder or a Hub id → network, tokenizer and settings."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import (
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as hub_logging
 
 from qa_lightning.answerer.checkpoints import (
     CheckpointContents,
@@ -185,12 +183,10 @@ def reader_from_checkpoint(
             f"Expected all weights of its {config.model_type} in {contents.path}; {problem}. It "
             "would answer at random: take another checkpoint."
         )
-    network = type(empty).from_pretrained(
-        None,
-        config=config,
-        state_dict=dict(contents.weights),
-        dtype=dtype,
-    )
+    with _without_bars():
+        network = type(empty).from_pretrained(
+            None, config=config, state_dict=dict(contents.weights), dtype=dtype
+        )
     # Flex computes the same, but is slow where there is no GPU.
     windowed = config.model_type == "longformer" or has_sliding_layers(network)
     if windowed and contents.attention in ("windowed", "flex"):
@@ -205,6 +201,18 @@ def reader_from_checkpoint(
         origin=str(contents.path),
         **_window_settings(contents.windows),
     )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Hide transformers' bar for weights that are in memory, which a notebook would keep."""
+    shown = hub_logging.is_progress_bar_enabled()
+    hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            hub_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def settings_of(reader: Reader) -> dict[str, Any]:
