@@ -119,6 +119,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "screening": {"documents", "encodings", "features", "folders", "languages"},
     "scores": {"answers", "examples", "languages", "normalization"},
+    "service": {"answerer", "documents"},
     "trackers": {"reports", "saved"},
     # The command line, called for each trial.
     "tuning": {"bounds", "cli", "comparison", "reports"},

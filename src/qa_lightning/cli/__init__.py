@@ -25,6 +25,7 @@ COMMANDS = {
     "answer": "answer questions from a document, at once",
     "index": "read a folder of documents once, to be asked often",
     "app": "serve a page that asks documents, and keeps corrected answers to train on",
+    "serve": "answer over HTTP: a service with limits, metrics and a key",
     "export": "write a checkpoint as a folder that transformers loads",
     "longify": "turn a BERT or RoBERTa checkpoint into a Longformer",
     "tune": "search settings, each trial a run, and write the best as a configuration",

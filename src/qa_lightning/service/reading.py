@@ -1,0 +1,220 @@
+"""The reader's side of a service: a process that answers the questions of all waiting requests."""
+
+import logging
+import signal
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from litserve import LitAPI
+from litserve.loops.simple_loops import BatchedLoop
+from litserve.utils import LitAPIStatus, LoopResponseType
+from starlette.responses import JSONResponse
+
+from qa_lightning.documents import SUFFIXES, Document, read_document, text_document
+from qa_lightning.errors import InputError
+from qa_lightning.service.gate import problem
+from qa_lightning.service.limits import Limits
+from qa_lightning.service.schemas import PredictRequest, PredictResponse, SentDocument
+
+if TYPE_CHECKING:
+    from qa_lightning.answerer import Answers, QuestionAnswerer
+
+log = logging.getLogger(__name__)
+
+
+class WaitingLoop(BatchedLoop):  # type: ignore[misc]
+    """Sleep until something is asked (LitServe's own looks a thousand times a second)."""
+
+    def get_batch_requests(
+        self, lit_api: LitAPI, request_queue: Any, transport: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """Return the requests that wait, and those that waited too long."""
+        batch: list[Any] = []
+        late: list[Any] = []
+        until = None
+        while len(batch) < lit_api.max_batch_size:
+            try:
+                wait = 1.0 if until is None else until - time.monotonic()
+                asked = request_queue.get(wait > 0, max(wait, 0.0))
+            except Empty:
+                break
+            until = until or time.monotonic() + lit_api.batch_timeout
+            place, uid, came, request = asked
+            self.put_response(
+                transport, place, uid, (), LitAPIStatus.START, LoopResponseType.REGULAR
+            )
+            if time.monotonic() - came > lit_api.request_timeout:
+                late.append((place, uid))
+            else:
+                batch.append((place, uid, request))
+        return batch, late
+
+
+class ReaderAPI(LitAPI):  # type: ignore[misc]
+    """Answer requests with one reader.
+
+    Args:
+        checkpoint: as ``QuestionAnswerer.from_checkpoint`` takes it.
+        limits: of the service.
+        revision: of a model on the Hub.
+        trouble: a file for the message if the reader cannot be loaded.
+    """
+
+    def __init__(
+        self, checkpoint: str, limits: Limits, *, revision: str | None = None, trouble: Path
+    ) -> None:
+        super().__init__(
+            max_batch_size=limits.batch, batch_timeout=limits.batch_seconds, loop=WaitingLoop()
+        )
+        self.checkpoint, self.limits, self.revision = checkpoint, limits, revision
+        self.trouble = trouble
+        self.answerer: QuestionAnswerer  # of the reader's process alone
+
+    def setup(self, device: str) -> None:
+        """Load the reader; stop signals are for the server, which ends this process last."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        from qa_lightning.answerer import QuestionAnswerer
+
+        try:
+            self.answerer = QuestionAnswerer.from_checkpoint(
+                self.checkpoint, revision=self.revision, device=device
+            )
+        except InputError as error:  # the server tells it, without LitServe's traceback
+            self.trouble.write_text(str(error), encoding="utf-8")
+            logging.getLogger("litserve").setLevel(logging.CRITICAL)
+            raise
+
+    def decode_request(self, request: PredictRequest) -> PredictRequest:
+        """Return a request as it is: the server has checked it."""
+        return request
+
+    def encode_response(self, output: PredictResponse) -> PredictResponse:
+        """Return answers as they are."""
+        return output
+
+    def batch(self, inputs: list[PredictRequest]) -> list[PredictRequest]:
+        """Keep requests in a list."""
+        return inputs
+
+    def unbatch(self, output: list[Any]) -> list[Any]:
+        """Keep answers in a list."""
+        return output
+
+    def predict(self, inputs: list[PredictRequest]) -> list[Any]:
+        """Return answers of each request, or the error that it has; none costs another its own."""
+        sources: list[list[Document]] = []
+        results: list[Any] = []
+        for request in inputs:
+            documents, error = self._documents(request)
+            sources.append(documents)
+            results.append(error)
+        asked = [number for number, error in enumerate(results) if error is None]
+        try:
+            found = self._answers([inputs[n] for n in asked], [sources[n] for n in asked])
+        except Exception as error:  # of one of them: each by itself, then
+            if len(asked) == 1:
+                return [result or _failure(error) for result in results]
+            return [
+                results[n] if n not in asked else self.predict([inputs[n]])[0]
+                for n in range(len(inputs))
+            ]
+        for number, answers in zip(asked, found, strict=True):
+            results[number] = _response(answers, sources[number], inputs[number])
+        return results
+
+    def _documents(self, request: PredictRequest) -> tuple[list[Document], JSONResponse | None]:
+        if request.context is not None:
+            return [text_document(request.context, "context")], None
+        try:
+            documents = [_read(sent, n) for n, sent in enumerate(request.documents or [])]
+        except InputError as error:
+            return [], problem(422, str(error))
+        except Exception as error:  # a file that a reader of files stumbles over
+            return [], _failure(error)
+        chars, most = sum(len(document.text) for document in documents), self.limits.document_chars
+        if chars > most:
+            message = f"expected at most {most:,} characters of documents; got {chars:,}"
+            return [], problem(422, message)
+        return documents, None
+
+    def _answers(
+        self, requests: list[PredictRequest], sources: list[list[Document]]
+    ) -> "list[list[Answers]]":
+        """Answer all requests; questions on one document each run together, whosever they are."""
+        kept = self.answerer.reader.decision.n_best
+        found: list[list[Answers]] = [[] for _ in requests]
+        alike = defaultdict(list)
+        for number, (request, documents) in enumerate(zip(requests, sources, strict=True)):
+            n_best = max(kept, request.n_best)
+            for question in request.questions if len(documents) > 1 else ():
+                texts = [document.text for document in documents]
+                found[number].append(
+                    self.answerer.answer_documents(question, texts, n_best, screen=request.screen)
+                )
+            if len(documents) == 1:
+                alike[request.screen, n_best].append(number)
+        for (screen, n_best), numbers in alike.items():
+            rows = [
+                (n, question, sources[n][0].text)
+                for n in numbers
+                for question in requests[n].questions
+            ]
+            answered = self.answerer.answer_batch([row[1:] for row in rows], n_best, screen=screen)
+            for (number, *_), answers in zip(rows, answered, strict=True):
+                found[number].append(answers)
+        return found
+
+
+def _read(sent: SentDocument, number: int) -> Document:
+    name = Path(sent.name).name or f"document {number}"
+    if sent.text is not None:
+        return text_document(sent.text, name)
+    suffix = Path(name).suffix.lower()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"document{suffix if suffix in SUFFIXES else ''}"
+        file.write_bytes(sent.data or b"")
+        try:
+            document = read_document(file)
+        except InputError as error:
+            raise InputError(str(error).replace(str(file), name)) from None
+    return replace(document, name=name)
+
+
+def _response(
+    answers: "list[Answers]", sources: list[Document], request: PredictRequest
+) -> dict[str, Any]:
+    return {"answers": [_entry(each, sources, request) for each in answers]}
+
+
+def _entry(answers: "Answers", sources: list[Document], request: PredictRequest) -> dict[str, Any]:
+    given = answers.is_answerable
+    if request.threshold is not None and answers.n_best and answers.knows_no_answer:
+        given = answers.null_score - answers[0].score <= request.threshold
+    entry = replace(answers, n_best=answers.n_best[: request.n_best], is_answerable=given).to_dict()
+    for answer in entry["n_best"]:
+        source = sources[answer["document"]]
+        span = (answer["start_char"], answer["end_char"])
+        answer["document"] = source.name
+        answer["place"] = source.place(*span)
+        if pages := source.pages_of(*span):
+            answer["pages"] = list(pages)
+            answer["rectangles"] = [place._asdict() for place in source.rectangles(*span)]
+    return entry
+
+
+def _failure(error: Exception) -> JSONResponse:
+    """Return an error that is ours; its message may hold what users sent, and is not logged."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    line = "" if where is None else f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
+    if isinstance(error, InputError):
+        return problem(422, str(error))
+    log.error("a request failed: %s%s", type(error).__name__, line)
+    return problem(500, "The reader failed on this request.")
