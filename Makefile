@@ -18,6 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null || { echo "Expected $(PYTHON) on the PATH; set PYTHON=... to a Python >= 3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,tensorboard,tune]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,serve,tensorboard]'
 	touch $@
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
@@ -35,6 +37,9 @@ lint: $(STAMP) ## Check style, types and the layering
 # (`xdist_group`, which would say so test by test, is not seen under pytest 9.2.)
 test: lint ## Check everything: lint, types, and all tests with coverage
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow and not matrix" --cov --cov-report=term:skip-covered
+
+serve: $(STAMP) ## Serve the demo's reader (after `make demo`), on http://127.0.0.1:8000
+	$(BIN)/qa-lightning serve --checkpoint runs/demo
 
 matrix: $(STAMP) ## Take every family of encoders the whole way, and write its table into docs/reference/backbones.md
 	$(BIN)/python tests/matrix_table.py

@@ -9,6 +9,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 RUN_APART = {
     "contracts",
+    "service",
     "label_repair",
     "proof_labels",
     "proof_xquad",

@@ -297,7 +297,7 @@ class Server:
 
     def readers(self) -> list[int]:
         listed = subprocess.run(
-            ["ps", "-o", "pid=", "-o", "args=", "--ppid", str(self.process.pid)],
+            ["ps", "-ww", "-o", "pid=", "-o", "args=", "--ppid", str(self.process.pid)],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         return [int(line.split()[0]) for line in listed.splitlines() if "spawn_main" in line]
@@ -389,7 +389,9 @@ def test_a_stop_finishes_what_was_taken(server: Server) -> None:
     asking.start()
     while "in_flight 1.0" not in server.client.get("/metrics").text:
         time.sleep(0.02)
-    os.killpg(server.process.pid, signal.SIGTERM)  # all of them, as systemd does
+    for _ in range(3):
+        os.killpg(server.process.pid, signal.SIGTERM)  # all of them, as systemd does
+        time.sleep(0.05)
     asking.join(60)
     assert [answer.status_code for answer in answers] == [200]
     assert server.process.wait(40) == 0

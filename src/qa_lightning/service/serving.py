@@ -209,6 +209,8 @@ def _stop_on_signals() -> None:
 
     def stop(*_: object) -> None:
         if os.getpid() == ours:
+            for again in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(again, signal.SIG_IGN)  # it stops already
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
