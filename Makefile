@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app docs notebooks release-check test matrix survival lint format reference bench clean
+.PHONY: help setup demo app serve docs notebooks release-check test matrix survival lint format reference bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -20,6 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,tensorboard,tune]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,tensorboard]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,serve,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,serve,tensorboard]'
 	touch $@
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
