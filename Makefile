@@ -17,10 +17,7 @@ setup: $(STAMP) ## Make .venv with the tested versions
 $(STAMP): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null || { echo "Expected $(PYTHON) on the PATH; set PYTHON=... to a Python >= 3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,tensorboard,tune]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,tensorboard]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,serve,tensorboard]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,serve,tensorboard]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,serve,tensorboard,tune]'
 	touch $@
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
@@ -58,7 +55,6 @@ lowest: ## Run all tests on the lower bounds of pyproject.toml, in an environmen
 	echo '$(LOWEST_TORCH)' > $(LOWEST)/torch.txt
 	$(LOWEST)/bin/uv pip compile --quiet pyproject.toml --python $(LOWEST)/bin/python --resolution lowest-direct \
 	  --constraint $(LOWEST)/torch.txt $(addprefix --extra ,$(LOWEST_EXTRAS)) --output-file $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[$(shell echo $(LOWEST_EXTRAS) | tr ' ' ,)]"
 	$(LOWEST)/bin/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow" --ignore tests/test_versions.py
 
 survival: $(STAMP) ## Run the slow tests: kills, broken files, long runs
