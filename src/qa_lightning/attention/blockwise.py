@@ -9,6 +9,9 @@ g global columns, s keys of a block, c = g + s.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +21,18 @@ from torch.amp import custom_bwd, custom_fwd
 from qa_lightning.attention.blocks import Block, block_mask, blocks_of
 from qa_lightning.attention.dropping import Dropper
 from qa_lightning.attention.layout import AttentionLayout
+
+_MOST_BLOCKS: ContextVar[int | None] = ContextVar("most_blocks", default=None)
+
+
+@contextmanager
+def few_blocks() -> Iterator[None]:
+    """Compute two blocks of each row alone: enough where memory counts and numbers do not."""
+    token = _MOST_BLOCKS.set(2)
+    try:
+        yield
+    finally:
+        _MOST_BLOCKS.reset(token)
 
 
 class Keys(NamedTuple):
@@ -75,7 +90,8 @@ class Plan:
 
     def blocks(self) -> Iterator[Block]:
         """Cut the queries into blocks."""
-        return blocks_of(self.layout, heads=self.heads, one_sided=self.one_sided)
+        blocks = blocks_of(self.layout, heads=self.heads, one_sided=self.one_sided)
+        return islice(blocks, _MOST_BLOCKS.get())
 
     def by_head(self, states_ble: Tensor, scale: float = 1.0) -> Tensor:
         """Copy [b, l, e] to [b * h, l, d], multiplied by ``scale``."""

@@ -20,6 +20,7 @@ from torch import distributed
 from qa_lightning.callbacks.lifeline import LOST, Failure, Lifeline
 from qa_lightning.errors import InputError
 from qa_lightning.resuming import way_back
+from qa_lightning.shortage import is_shortage, shortage
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,8 @@ def _failure(error: BaseException, rank: int) -> Failure:
     if isinstance(error, InputError | MisconfigurationException):
         debug = os.environ.get("QA_LIGHTNING_DEBUG")
         return Failure(rank, 2, str(error), _trace(error) if debug else "")
+    if is_shortage(error):
+        return Failure(rank, 2, shortage(error), "")
     return Failure(rank, 1, f"{type(error).__name__}: {error}", _trace(error))
 
 

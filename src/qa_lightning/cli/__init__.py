@@ -13,6 +13,7 @@ from importlib import import_module
 import qa_lightning
 from qa_lightning.cli.reference import completion, help_of, unknown_option
 from qa_lightning.errors import InputError
+from qa_lightning.shortage import is_shortage, shortage
 
 TRAINING = {
     "fit": "train a model, with answers and scores at each validation",
@@ -116,6 +117,10 @@ def _run(command: str, arguments: list[str]) -> None:
         if os.environ.get("QA_LIGHTNING_DEBUG"):
             raise
         _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if os.environ.get("QA_LIGHTNING_DEBUG") or not is_shortage(error):
+            raise
+        _fail(shortage(error))
     except KeyboardInterrupt:  # before `fit` takes signals: nothing has begun
         sys.stderr.write("stopped by SIGINT.\n")
         raise SystemExit(130) from None

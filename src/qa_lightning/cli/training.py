@@ -48,6 +48,7 @@ from qa_lightning.cli.filling import fill_and_check
 from qa_lightning.cli.mistakes import check_configs, explained, is_lightnings_own, told
 from qa_lightning.datamodule import IN_MEMORY, QADataModule
 from qa_lightning.errors import InputError
+from qa_lightning.footprint import MemoryForecast
 from qa_lightning.model import QAModule
 from qa_lightning.resuming import Interrupted, SignalWatch, how_to_go_on
 from qa_lightning.saved import read_run, reason
@@ -145,7 +146,7 @@ class QALightningCLI(LightningCLI):
         if self.subcommand == "predict":
             extra.append(config["prediction"])
         if self.subcommand == "fit":
-            extra.append(GracefulStop(self.watch))
+            extra += [GracefulStop(self.watch), MemoryForecast()]
         if config["trainer"]["enable_checkpointing"] is not False:
             best = config["checkpoint"]
             extra += [best, LastCheckpoint.beside(best)]

@@ -12,21 +12,16 @@ from transformers import PreTrainedModel, get_scheduler
 from qa_lightning.attention import check_padding_side
 from qa_lightning.backbones import (
     adapter_problems,
-    add_adapters,
     build_network,
     check_checkpointing,
     load_network,
-    network_config,
     plain_config,
-    pretrained_config,
-    recompute_activations,
     span_logits,
 )
 from qa_lightning.errors import InputError
 from qa_lightning.initialization import INITIALIZATIONS, initialize
 from qa_lightning.model.attending import (
     ATTENTIONS,
-    attend,
     check_attention,
     machine_problems,
     warn_of_slow_precision,
@@ -36,10 +31,10 @@ from qa_lightning.model.optimizer import RULES as OPTIMIZER_RULES
 from qa_lightning.model.optimizer import (
     base_rate,
     follow_rate,
-    freeze_embeddings,
     parameter_groups,
     schedule_problems,
 )
+from qa_lightning.model.preparing import network_settings, prepare
 from qa_lightning.model.sharding import read_whole, shard, whole
 from qa_lightning.model.storing import store_whole
 from qa_lightning.model.weights import check_reading, check_weights
@@ -197,13 +192,7 @@ class QAModule(LightningModule):
         if self.network is not None:
             return
         network = self._build_network()
-        attend(network, self.hparams["attention"])
-        if self.hparams["gradient_checkpointing"]:
-            recompute_activations(network)
-        if self.hparams["lora"] is not None:
-            self._lora = add_adapters(network, self.hparams["lora"])
-        if self.hparams["freeze_embeddings"]:
-            freeze_embeddings(network.base_model)
+        self._lora = prepare(network, self.hparams)
         self.network = network.train()
         if self.device_mesh is not None:
             shard(self.network, self.device_mesh.device_type)
@@ -211,15 +200,14 @@ class QAModule(LightningModule):
     def _build_network(self) -> PreTrainedModel:
         settings = self.hparams
         name, revision = settings["model_name_or_path"], settings["revision"]
-        given = settings["config"]
-        config = pretrained_config(name, revision) if given is None else network_config(given)
+        config = network_settings(settings)
         check_attention(config, settings["attention"])
         if settings["gradient_checkpointing"]:
             check_checkpointing(config)
         tokenizer = getattr(getattr(self._trainer, "datamodule", None), "tokenizer", None)
         if tokenizer is not None:
             check_padding_side(config.model_type, tokenizer.padding_side)
-        if given is None:
+        if settings["config"] is None:
             return load_network(name, revision)
         network = build_network(config)
         initialize(network, settings["initialization"])
