@@ -43,6 +43,14 @@ matrix: $(STAMP) ## Take every family of encoders the whole way, and write its t
 	$(BIN)/python tests/matrix_table.py
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} tests/test_matrix.py
 
+# A machine with a GPU may have its own Python with torch in it: `make gpu PYTHON=python3` installs
+# nothing and makes no .venv.
+.PHONY: gpu
+GPU_OWN := $(filter command environment,$(word 1,$(origin PYTHON)))
+gpu: $(if $(GPU_OWN),,$(STAMP)) ## Test and measure on a GPU, and write benchmarks/RESULTS_GPU.md
+	PYTHONPATH=src $(if $(GPU_OWN),$(PYTHON),$(BIN)/python) -m pytest -m gpu -p no:cacheprovider tests/test_gpu.py; \
+	  status=$$?; PYTHONPATH=src $(if $(GPU_OWN),$(PYTHON),$(BIN)/python) benchmarks/gpu.py && exit $$status
+
 # Older releases of torch are on PyPI for CUDA alone, with gigabytes beside them: it is the pinned one
 # unless LOWEST_TORCH names another.
 .PHONY: lowest

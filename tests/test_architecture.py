@@ -59,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         "resuming",
         "saved",
         "scores",
+        "shortage",
         "screening",
         "trackers",
     },

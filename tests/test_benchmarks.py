@@ -10,12 +10,14 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 RUN_APART = {
     "contracts",
     "service",
+    "gpu",
     "label_repair",
+    "memory",
     "proof_labels",
     "proof_xquad",
     "window_scoring",
     "word_borders",
-}  # they train, or need a trained checkpoint
+}  # they train, need a trained checkpoint or a GPU, or have a file of their own
 
 
 @pytest.fixture
@@ -55,3 +57,23 @@ def test_a_failure_is_told_and_costs_its_own_section_only(
     monkeypatch.setattr("sys.argv", ["run.py", "whole"])
     runner.main()
     assert (folder / "RESULTS.md").read_text(encoding="utf-8") == results
+
+
+def test_the_benchmark_for_gpus_runs_and_writes_after_each_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    gpu = importlib.import_module("gpu")
+    rows = list(gpu.grid())
+    chosen = [rows[0], next(row for row in rows if row.network != rows[0].network)]
+    monkeypatch.setattr(gpu, "grid", lambda: iter(chosen))
+    results = tmp_path / "RESULTS_GPU.md"
+    arguments = ["--device", "cpu", "--tiny", "--output", str(results)]
+    gpu.main([*arguments, "--seconds", "0"])
+    assert not results.exists()
+    gpu.main([*arguments, "--seconds", "600"])
+    text = results.read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(chosen) + 2 + 2
+    assert "Error" not in text
+    assert all("Longformer base" in line for line in lines[-2:])

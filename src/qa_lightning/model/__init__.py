@@ -260,7 +260,8 @@ class QAModule(LightningModule):
         A huge rate may leave weights that are finite, and of which nothing is any more that is
         computed from them: they have to read once more what that step learnt from.
         """
-        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        alone = self._trainer is None  # in memory, for an answerer
+        fitting = not alone and self.trainer.state.fn == TrainerFn.FITTING
         if fitting:
             names = self._window_names
             self.guard.settle(self, names, all_of_them=True, advice=self._way_back)
@@ -279,7 +280,7 @@ class QAModule(LightningModule):
             )
 
     def _way_back(self) -> str:
-        return way_back(self.trainer)
+        return "" if self._trainer is None else way_back(self.trainer)
 
     def _window_names(self, windows: Sequence[int]) -> list[str]:
         """Return the ids of windows' examples; of another datamodule, the windows' numbers."""
