@@ -54,7 +54,7 @@ def twice(disturbed, script, number, most):
 def test_the_nearest_of_two_is_meant_or_none_is_taken(disturbed, rows):
     files = []
     for script in WORDS:
-        labels = twice(disturbed, script, 40 if rows > 2 else 10, 3)
+        labels = twice(disturbed, script, rows if rows > 5 else 10, 3)
         files += [labels[first : first + rows] for first in range(0, len(labels), rows)]
     figures = [disturbed.judged(file)[0] for file in files]
     number = sum(one.labels for one in figures)

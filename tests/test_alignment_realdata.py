@@ -68,5 +68,6 @@ def test_the_sample_in_a_few_seconds_and_as_counted(realdata):
     assert time.process_time() - began < 15
     misaligned = audit.answers - audit.by_status["exact"] - audit.changed_occurrences
     assert misaligned == 1176
+    assert audit.places_are_searched
     assert 40 <= audit.changed_occurrences <= 90
     assert audit.trusted >= 0.85 * audit.answers
