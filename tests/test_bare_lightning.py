@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from qa_lightning import AnswerEvaluation, QADataModule, QAModule, QuestionAnswerer
+from qa_lightning.callbacks import LastCheckpoint
 from qa_lightning.errors import InputError
 from running import NETWORK, rows_of, small_tokenizer
 
@@ -136,6 +137,21 @@ def test_early_stopping_and_other_checkpoints(
     training.fit(model, datamodule=data)
     assert stop.stopped_epoch == 1
     assert Path(keep.best_model_path).is_file()
+
+
+def test_a_plain_trainer_goes_on_with_the_steps_that_an_epoch_began_with(
+    data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    last = LastCheckpoint(dirpath=str(tmp_path), last_every_n_train_steps=1)
+    trainer(tmp_path, last, max_epochs=1, max_steps=2).fit(model, datamodule=data)
+    for changed in ({"accumulate_grad_batches": 2}, {"limit_train_batches": 4}):
+        (key,) = changed
+        other = trainer(tmp_path, LastCheckpoint(dirpath=str(tmp_path / key)), **changed)
+        with pytest.raises(InputError, match=f"`trainer.{key}` to stay"):
+            other.fit(model, datamodule=data, ckpt_path=tmp_path / "last.ckpt")
+    again = trainer(tmp_path, LastCheckpoint(dirpath=str(tmp_path)), max_epochs=1)
+    again.fit(model, datamodule=data, ckpt_path=tmp_path / "last.ckpt")
+    assert again.global_step == again.num_training_batches > 2
 
 
 def test_stochastic_weight_averaging(data: QADataModule, model: QAModule, tmp_path: Path) -> None:

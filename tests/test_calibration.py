@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from qa_lightning.answers import Answer, QuestionAnswers
 from qa_lightning.calibration import (
-    _is_of_fitted_half,
     confidences,
     expected_calibration_error,
     fit_temperature,
+    is_fitted_on,
     reliability,
     risk_coverage,
     sweep_threshold,
@@ -60,7 +60,7 @@ def test_halves_depend_on_the_ids_alone():
     turned = fit_temperature(answers[::-1], is_correct)
     assert asdict(turned) == pytest.approx(asdict(found))
     changed = {
-        name: right and _is_of_fitted_half(name)  # all wrong in the half that is reported
+        name: right and is_fitted_on(name)  # all wrong in the half that is reported
         for name, right in is_correct.items()
     }
     assert fit_temperature(answers, changed).temperature == found.temperature
