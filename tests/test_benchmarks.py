@@ -11,10 +11,12 @@ RUN_APART = {
     "contracts",
     "service",
     "gpu",
+    "index",
     "label_repair",
     "memory",
     "proof_labels",
     "proof_xquad",
+    "screening",
     "window_scoring",
     "word_borders",
 }  # they train, need a trained checkpoint or a GPU, or have a file of their own
