@@ -12,8 +12,8 @@ import running
 from answerer_support import write_checkpoint
 from features_support import CORPUS, tokenizer_of
 from predict_support import Questions, predict
-from qa_lightning.answerer import QuestionAnswerer
-from qa_lightning.answerer.cutting import WindowCutter
+from qa_lightning.answerer import Document, QuestionAnswerer
+from qa_lightning.answerer.cutting import WindowCutter, screened
 from qa_lightning.answerer.parts import read_answers
 from qa_lightning.callbacks import AnswerEvaluation, PredictionWriter
 from qa_lightning.errors import InputError
@@ -135,27 +135,27 @@ def test_pieces_that_are_ranked_are_the_windows_that_are_read(family: str, side:
 
 
 def stretches_of(
-    cutter: WindowCutter, questions: Sequence[str], documents: Sequence
+    cutter: WindowCutter, questions: Sequence[str], documents: Sequence[Document]
 ) -> list[Stretch]:
     """Return what the cutter lets be ranked."""
     found: list[Stretch] = []
 
-    def keep(_: object, stretches: Sequence[Stretch], *rest: object, **keys: object) -> np.ndarray:
+    def choose(_: Sequence[str], stretches: Sequence[Stretch]) -> np.ndarray:
         found.extend(stretches)
-        return np.ones(sum(len(s.start_w) for s in stretches), bool)
+        return np.ones(sum(len(stretch.start_w) for stretch in stretches), bool)
 
-    cutter._chosen_w = keep  # type: ignore[method-assign, assignment]
-    cutter.cut(questions, documents, screen=1)
+    cutter.cut(questions, documents, choose=choose)
     return found
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_screened_windows_are_some_of_all_to_the_bit(family: str) -> None:
     settings = WindowSettings(max_length=60, doc_stride=13, max_question_length=24)
-    cutter = WindowCutter(tokenizer_of(family), settings, language="pt")
+    cutter = WindowCutter(tokenizer_of(family), settings)
     documents = cutter.documents([generated_text(seed) for seed in range(4)])
     questions = [row["question"] for row in ROWS[:4]]
-    rows = [next(cutter.cut(questions, documents, screen=k).rows).table for k in ("all", 5)]
+    chosen = (None, screened(5, "pt"))
+    rows = [next(cutter.cut(questions, documents, choose=each).rows).table for each in chosen]
     every, some = (table.to_pylist() for table in rows)
     assert len(some) == 20
     assert [row for row in every if row in some] == some

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from qa_lightning.answerer.checkpoints import contents_in_memory
-from qa_lightning.answerer.cutting import Document, WindowCutter
+from qa_lightning.answerer.cutting import Document, WindowCutter, screened
 from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.devices import best_device, tokens_at_once, usable_device
+from qa_lightning.answerer.explaining import explained
 from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.opening import OpenDocument, OpenFolder
@@ -59,9 +60,7 @@ class QuestionAnswerer:
         self.device = usable_device(device or best_device())
         self._tokens_per_batch = tokens_per_batch
         reader.network.to(self.device)  # type: ignore[arg-type]
-        self._cutter = WindowCutter(
-            reader.tokenizer, reader.windows, language=reader.language, lock=reader.lock
-        )
+        self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
         tokens = tokens_per_batch or tokens_at_once(self.device)
         self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens)
 
@@ -192,6 +191,7 @@ class QuestionAnswerer:
         n_best: int = 1,
         *,
         screen: Screen = DEFAULT_SCREEN,
+        explain: bool = False,
     ) -> Answers:
         """Answer one question on one document.
 
@@ -202,11 +202,17 @@ class QuestionAnswerer:
             screen: how many of its windows the network reads, those that fit the question's words
                 best: a number, ``auto`` (of a long document as many as serve) or ``all``. The
                 no-answer's score is that of the windows that are read.
+            explain: add the probabilities of the tokens of each answer's sentence, which reads one
+                window more for each answer.
 
         Returns:
             The n-best answers, at most ``n_best``, and the fields of the one that is given.
         """
-        return self.answer_batch([(question, context)], n_best=n_best, screen=screen)[0]
+        if not explain:
+            return self.answer_batch([(question, context)], n_best=n_best, screen=screen)[0]
+        context = context if isinstance(context, Document) else self.read(context)
+        answers = self.answer_batch([(question, context)], n_best=n_best, screen=screen)[0]
+        return self._explained(answers, [context])
 
     def answer_batch(
         self, rows: Iterable[Row], n_best: int = 1, *, screen: Screen = DEFAULT_SCREEN
@@ -242,22 +248,25 @@ class QuestionAnswerer:
         n_best: int = 1,
         *,
         screen: Screen = DEFAULT_SCREEN,
+        explain: bool = False,
     ) -> Answers:
         """Answer one question from many documents: the best over all of them.
 
         ``PlacedAnswer.document`` tells which one it stands in. ``screen`` counts the windows that
-        are read of all documents together; their tokens are in memory then.
+        are read of all documents together; their tokens are in memory then, and with ``explain``.
         """
         check(RULES, {"n_best": n_best, "screen": screen}, prefix="")
         refuse_one_text(documents, "documents")
         rows = ((question, document) for document in documents)
         kept = max(n_best, self.reader.decision.n_best)
-        if screen == "all":
+        decision = self.reader.decision
+        if screen == "all" and not explain:
             each = list(self.stream(rows, n_best=kept, screen=screen))
-        else:
-            read = [document for _, some in read_rows(rows, self._cutter) for document in some]
-            each = list(self._answer([question] * len(read), read, kept, screen, jointly=True))
-        return merge_documents(question, each, self.reader.decision, n_best=n_best)
+            return merge_documents(question, each, decision, n_best=n_best)
+        read = [document for _, some in read_rows(rows, self._cutter) for document in some]
+        each = list(self._answer([question] * len(read), read, kept, screen, jointly=True))
+        answers = merge_documents(question, each, decision, n_best=n_best)
+        return self._explained(answers, read) if explain else answers
 
     def stream(
         self, rows: Iterable[Row], *, n_best: int = 1, screen: Screen = DEFAULT_SCREEN
@@ -287,7 +296,8 @@ class QuestionAnswerer:
             return
         kept = max(n_best, self.reader.decision.n_best)
         found, rows = [], []
-        cut = self._cutter.cut(questions, documents, screen=screen, jointly=jointly)
+        choose = screened(screen, self.reader.language, jointly=jointly)
+        cut = self._cutter.cut(questions, documents, choose=choose)
         for features in cut.rows:
             found.append(self._runner.candidates(features, n_best=kept))
             rows.append(features.table["example_index"].to_numpy().astype(np.int64))
@@ -310,6 +320,10 @@ class QuestionAnswerer:
                 windows=windows,
                 windows_read=read,
             )
+
+    def _explained(self, answers: Answers, documents: list[Document]) -> Answers:
+        found = explained(answers, documents, self._cutter, self._runner)
+        return replace(answers, n_best=found)
 
 
 def _given(**values: Any) -> dict[str, Any]:

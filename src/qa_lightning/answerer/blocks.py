@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerBase
 
-from qa_lightning.answerer.cutting import WindowCutter, WindowRows
+from qa_lightning.answerer.cutting import WindowCutter, WindowRows, screened
 from qa_lightning.answerer.deciding import portions
 from qa_lightning.batches import WindowCollator, WindowDataset
 from qa_lightning.features import WindowSettings, WindowTable
@@ -115,8 +115,7 @@ class QuestionBlocks(IterableDataset[Batch]):
         """Yield the batches; worker processes share the blocks."""
         worker = get_worker_info()
         blocks = self._blocks if worker is None else self._blocks[worker.id :: worker.num_workers]
-        # Made here: locks do not travel to workers.
-        cutter = WindowCutter(self._tokenizer, self._settings, language=self._language)
+        cutter = WindowCutter(self._tokenizer, self._settings)  # locks do not travel to workers
         for block in blocks:
             held: Batch | None = None
             for batch in self._batches(cutter, self._plan.rows(block)):
@@ -133,7 +132,8 @@ class QuestionBlocks(IterableDataset[Batch]):
             texts = list(dict.fromkeys(context for _, context in portion))
             documents = dict(zip(texts, cutter.documents(texts), strict=True))
             asked = [question for question, _ in portion]
-            cut = cutter.cut(asked, [documents[c] for _, c in portion], screen=self._screen)
+            choose = screened(self._screen, self._language)
+            cut = cutter.cut(asked, [documents[c] for _, c in portion], choose=choose)
             for windows in cut.rows:
                 yield from self._collated(windows, first_row)
             first_row += len(portion)

@@ -3,7 +3,7 @@
 import logging
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -105,13 +105,38 @@ class WindowRows:
         return self
 
 
+Choose = Callable[[Sequence[str], Sequence[Stretch]], NDArray[np.bool_]]
+
+
+def screened(screen: Screen, language: str | None, *, jointly: bool = False) -> Choose | None:
+    """Return what chooses the windows that are worth reading; None where all are read.
+
+    Args:
+        screen: how many windows of a row are read; see ``screening.worth_reading``.
+        language: ISO code, for what words tell windows apart; None: of no known language.
+        jointly: so many of all rows together, which ask the same question.
+    """
+    if screen == "all":
+        return None
+
+    def choose(questions: Sequence[str], stretches: Sequence[Stretch]) -> NDArray[np.bool_]:
+        if jointly:
+            return worth_reading(questions[0], stretches, screen=screen, language=language)
+        chosen = [
+            worth_reading(question, [stretch], screen=screen, language=language)
+            for question, stretch in zip(questions, stretches, strict=True)
+        ]
+        return np.concatenate([np.empty(0, np.bool_), *chosen])
+
+    return choose
+
+
 class WindowCutter:
     """Cut documents into windows as training does; safe to share between threads.
 
     Args:
         tokenizer: a fast tokenizer.
         settings: window length, overlap and question cut.
-        language: ISO code, for what words tell windows apart; None: of no known language.
         lock: held while the tokenizer works; cutters of one tokenizer must share it.
 
     Raises:
@@ -123,11 +148,9 @@ class WindowCutter:
         tokenizer: PreTrainedTokenizerBase,
         settings: WindowSettings,
         *,
-        language: str | None = None,
         lock: "threading.Lock | None" = None,
     ) -> None:
         self._tokenizer = tokenizer
-        self._language = language
         self._settings = settings
         # The Rust tokenizer raises "Already borrowed" when a thread sets its state while another
         # encodes, which every call may do.
@@ -161,16 +184,15 @@ class WindowCutter:
         questions: Sequence[str],
         documents: Sequence[Document],
         *,
-        screen: Screen = "all",
-        jointly: bool = False,
+        choose: Choose | None = None,
     ) -> Cut:
         """Cut the documents of some rows into windows, and choose those to read.
 
         Args:
             questions: one a row.
             documents: one a row; rows with the same object share its tokens.
-            screen: how many windows of a row are read; see ``screening.worth_reading``.
-            jointly: so many of all rows together, which ask the same question.
+            choose: marks the windows to read, given the questions and each row's windows; None:
+                all of them.
         """
         asked = self._tokenize([text.lstrip() for text in questions], with_offsets=False)
         contexts = _token_table(documents)
@@ -182,10 +204,10 @@ class WindowCutter:
             asked, contexts, self._settings, self._layout, from_the_end=from_the_end
         )
         windows_r = np.bincount(plan.example_w, minlength=len(questions))
-        if screen != "all":
+        if choose is not None:
             local_w = plan.context_source_w - contexts.start_r[plan.example_w]
             stretches = _stretches(documents, plan, local_w, windows_r)
-            plan = plan.take(self._chosen_w(questions, stretches, screen, jointly=jointly))
+            plan = plan.take(choose(questions, stretches))
         read_r = np.bincount(plan.example_w, minlength=len(questions))
         return Cut(self._rows(plan, asked, contexts), windows_r, read_r)
 
@@ -200,22 +222,6 @@ class WindowCutter:
         places = place_parts(plan, self._layout)
         for batch in window_batches(plan, places, None, assembler):
             yield WindowRows(pa.Table.from_batches([batch]))
-
-    def _chosen_w(
-        self,
-        questions: Sequence[str],
-        stretches: Sequence[Stretch],
-        screen: Screen,
-        *,
-        jointly: bool,
-    ) -> NDArray[np.bool_]:
-        if jointly:
-            return worth_reading(questions[0], stretches, screen=screen, language=self._language)
-        chosen = [
-            worth_reading(question, [stretch], screen=screen, language=self._language)
-            for question, stretch in zip(questions, stretches, strict=True)
-        ]
-        return np.concatenate([np.empty(0, np.bool_), *chosen])
 
     def _tell_cut(self, questions: Sequence[str], length_r: NDArray[np.int64]) -> None:
         most = self._settings.max_question_length

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from qa_lightning.answerer.loading import DecisionSettings
-from qa_lightning.answerer.records import Answers, PlacedAnswer, snippet_around
+from qa_lightning.answerer.records import (
+    Answers,
+    PlacedAnswer,
+    Snippet,
+    sentence_of,
+    snippet_around,
+)
 from qa_lightning.answers import QuestionAnswers
 from qa_lightning.answers.merging import probabilities
 
@@ -21,6 +27,7 @@ def placed(
     windows_read: int,
 ) -> Answers:
     """Put a question's answers into their document; texts are slices of the raw context."""
+    whole = Snippet(context, 0, len(context))
     return Answers(
         question=question,
         n_best=tuple(
@@ -31,6 +38,7 @@ def placed(
                 score=answer.score,
                 confidence=answer.confidence,
                 snippet=snippet_around(context, answer.start_char, answer.end_char),
+                sentence=sentence_of(context, answer.start_char, answer.end_char),
             )
             for answer in answers.answers[:n_best]
         ),
@@ -40,6 +48,7 @@ def placed(
         knows_no_answer=knows_no_answer,
         windows=windows,
         windows_read=windows_read,
+        texts={0: whole},
     )
 
 
@@ -69,12 +78,13 @@ def merge_documents(
         np.array([[answer.score for answer in found]]), np.array([null_score]), decision.temperature
     )
     threshold = decision.null_score_threshold or 0.0
+    given = tuple(
+        answer._replace(confidence=float(confidence))
+        for answer, confidence in zip(found[:n_best], confidences[0], strict=False)
+    )
     return Answers(
         question=question,
-        n_best=tuple(
-            answer._replace(confidence=float(confidence))
-            for answer, confidence in zip(found[:n_best], confidences[0], strict=False)
-        ),
+        n_best=given,
         is_answerable=bool(found)
         and (not decision.no_answer or null_score - found[0].score <= threshold),
         no_answer_probability=float(no_answer[0]),
@@ -82,4 +92,5 @@ def merge_documents(
         knows_no_answer=decision.no_answer,
         windows=sum(answers.windows for answers in each),
         windows_read=sum(answers.windows_read for answers in each),
+        texts={number: each[number].texts[0] for number in sorted({a.document for a in given})},
     )

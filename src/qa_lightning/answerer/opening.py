@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qa_lightning.answerer.cutting import Document
-from qa_lightning.answerer.records import Answers, PlacedAnswer, Snippet
+from qa_lightning.answerer.records import Answers, PlacedAnswer
 from qa_lightning.documents import Document as SourceDocument
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, whole
@@ -48,9 +48,18 @@ class OpenDocument:
         """The document's text."""
         return self._document.text
 
-    def ask(self, question: str, n_best: int = 1, *, screen: Screen = DEFAULT_SCREEN) -> Answers:
+    def ask(
+        self,
+        question: str,
+        n_best: int = 1,
+        *,
+        screen: Screen = DEFAULT_SCREEN,
+        explain: bool = False,
+    ) -> Answers:
         """Answer as ``QuestionAnswerer.answer`` does, to the bit."""
-        answers = self._answerer.answer(question, self._document, n_best, screen=screen)
+        answers = self._answerer.answer(
+            question, self._document, n_best, screen=screen, explain=explain
+        )
         return answers if self.source is None else placed_in(answers, [self.source])
 
 
@@ -102,13 +111,16 @@ class OpenFolder:
         """The names of the files whose documents are in it."""
         return sorted(self._sources)
 
-    def ask(self, question: str, n_best: int = 1, *, screen: int = PASSAGES) -> Answers:
+    def ask(
+        self, question: str, n_best: int = 1, *, screen: int = PASSAGES, explain: bool = False
+    ) -> Answers:
         """Answer a question from the passages that fit its words best.
 
         Args:
             question: any text.
             n_best: answers wanted.
             screen: passages to read; those of a document that overlap are read as one.
+            explain: add the probabilities of the sentence's tokens.
 
         Returns:
             The n-best answers over all; ``source`` names the file, ``start_char`` counts in its
@@ -125,12 +137,18 @@ class OpenFolder:
         found = self._snapshot.search(words, screen)
         read = list(stretches(found))
         texts = [stretch.text for stretch in read]
-        answers = self._answerer.answer_documents(question, texts, n_best, screen="all")
+        answers = self._answerer.answer_documents(
+            question, texts, n_best, screen="all", explain=explain
+        )
         return replace(
             answers,
             n_best=tuple(_in_file(answer, read[answer.document]) for answer in answers),
             windows=self.passages,
             windows_read=len(found),
+            texts={
+                number: text.moved(read[number].start_char)
+                for number, text in answers.texts.items()
+            },
         )
 
 
@@ -150,11 +168,9 @@ def placed_in(answers: Answers, sources: "list[SourceDocument]") -> Answers:
 
 def _in_file(answer: PlacedAnswer, stretch: FoundPassage) -> PlacedAnswer:
     """Count an answer's characters in the text of its document, and say where it stands."""
-    start, end = (stretch.start_char + at for at in (answer.start_char, answer.end_char))
-    text, first, last = answer.snippet
-    snippet = Snippet(text, first + stretch.start_char, last + stretch.start_char)
+    answer = answer.moved(stretch.start_char)
     document = SourceDocument("", stretch.file, stretch.elements)
-    place = f"line {stretch.row}" if stretch.row else document.place(start, end)
-    return answer._replace(
-        start_char=start, end_char=end, snippet=snippet, source=stretch.file, place=place
-    )
+    place = document.place(answer.start_char, answer.end_char)
+    if stretch.row:
+        place = f"line {stretch.row}"
+    return answer._replace(source=stretch.file, place=place)

@@ -1,9 +1,10 @@
 """What a question answerer returns."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, overload
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self, overload
 
+from qa_lightning.answerer.sentences import sentence_around
 from qa_lightning.answerer.showing import answers_html, passage_html
 
 _ASKED = 80  # characters of a question in a record's own words
@@ -11,7 +12,7 @@ _AROUND = 120  # characters of the document on either side of an answer
 
 
 class Snippet(NamedTuple):
-    """Hold the surroundings of an answer.
+    """Hold a part of a document, such as the surroundings of an answer.
 
     Attributes:
         text: ``context[start_char:end_char]``, cut between words.
@@ -22,6 +23,28 @@ class Snippet(NamedTuple):
     text: str
     start_char: int
     end_char: int
+
+    def moved(self, chars: int) -> Self:
+        """Return it in a text in front of which so many characters stand."""
+        return self._replace(start_char=self.start_char + chars, end_char=self.end_char + chars)
+
+
+class TokenProbability(NamedTuple):
+    """Hold how likely an answer begins, and ends, with a token, as the network saw it.
+
+    Attributes:
+        text: the token's characters.
+        start_char: its first in the raw context.
+        end_char: one past its last.
+        start_probability: of an answer that begins with it, 0 to 1.
+        end_probability: of one that ends with it.
+    """
+
+    text: str
+    start_char: int
+    end_char: int
+    start_probability: float
+    end_probability: float
 
 
 class PlacedAnswer(NamedTuple):
@@ -37,6 +60,8 @@ class PlacedAnswer(NamedTuple):
         document: which of several documents it stands in, from 0.
         source: the document's name, if it is a file or of an index.
         place: where it stands in it, in words: its page, paragraph, row or line.
+        sentence: the sentence that it stands in.
+        tokens: the sentence's tokens with their probabilities, where ``explain`` asked for them.
     """
 
     text: str
@@ -48,10 +73,30 @@ class PlacedAnswer(NamedTuple):
     document: int = 0
     source: str | None = None
     place: str | None = None
+    sentence: Snippet = Snippet("", 0, 0)
+    tokens: tuple[TokenProbability, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {**self._asdict(), "snippet": self.snippet._asdict()}
+        return {
+            **self._asdict(),
+            "snippet": self.snippet._asdict(),
+            "sentence": self.sentence._asdict(),
+            "tokens": [token._asdict() for token in self.tokens],
+        }
+
+    def moved(self, chars: int) -> Self:
+        """Return the answer in a text in front of which so many characters stand."""
+        return self._replace(
+            start_char=self.start_char + chars,
+            end_char=self.end_char + chars,
+            snippet=self.snippet.moved(chars),
+            sentence=self.sentence.moved(chars),
+            tokens=tuple(
+                token._replace(start_char=token.start_char + chars, end_char=token.end_char + chars)
+                for token in self.tokens
+            ),
+        )
 
     def _repr_html_(self) -> str:
         """Show the answer marked in its passage, in a notebook."""
@@ -76,6 +121,8 @@ class Answers(Sequence[PlacedAnswer]):
             probability that there is none means nothing, and is null in ``to_dict``.
         windows: how many windows the documents have.
         windows_read: how many of them the network read; the no-answer's score is that of these.
+        texts: the documents that the answers stand in, or the parts that were read, by
+            ``PlacedAnswer.document``, for ``to_html``.
     """
 
     question: str
@@ -86,6 +133,7 @@ class Answers(Sequence[PlacedAnswer]):
     knows_no_answer: bool = True
     windows: int = 0
     windows_read: int = 0
+    texts: Mapping[int, Snippet] = field(default_factory=dict, compare=False)
 
     @property
     def answer(self) -> PlacedAnswer | None:
@@ -106,6 +154,11 @@ class Answers(Sequence[PlacedAnswer]):
     def end_char(self) -> int | None:
         """The given answer's end, exclusive."""
         return self.n_best[0].end_char if self.is_answerable else None
+
+    @property
+    def sentence(self) -> Snippet | None:
+        """The sentence of the given answer."""
+        return self.n_best[0].sentence if self.is_answerable else None
 
     @property
     def snippet(self) -> Snippet | None:
@@ -135,6 +188,12 @@ class Answers(Sequence[PlacedAnswer]):
     def __iter__(self) -> Iterator[PlacedAnswer]:
         return iter(self.n_best)
 
+    def to_html(self) -> str:
+        """Return a page with the answers marked in their documents: one file, for any browser."""
+        from qa_lightning.answerer.pages import answers_page
+
+        return answers_page([self])
+
     def _repr_html_(self) -> str:
         """Show the answers marked in their passages, in a notebook."""
         return answers_html(self)
@@ -161,6 +220,12 @@ class Answers(Sequence[PlacedAnswer]):
             "windows_read": self.windows_read,
             "n_best": [answer.to_dict() for answer in self.n_best],
         }
+
+
+def sentence_of(context: str, start_char: int, end_char: int) -> Snippet:
+    """Return the sentence of a span."""
+    start, end = sentence_around(context, start_char, end_char)
+    return Snippet(context[start:end], start, end)
 
 
 def snippet_around(context: str, start_char: int, end_char: int) -> Snippet:

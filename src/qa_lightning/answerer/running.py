@@ -52,6 +52,21 @@ class WindowRunner:
         joined = TokenCandidates(*map(torch.cat, zip(*found, strict=True)))
         return to_characters(joined, features)
 
+    def probabilities(self, features: WindowRows) -> NDArray[np.float32]:
+        """Return how likely an answer begins, and ends, with each context token of one window.
+
+        Returns:
+            Two rows, 0 to 1; the rest to 1 is of the question's and the special tokens.
+        """
+        windows = WindowDataset(features, borders=False)
+        batch = self._collate(windows.__getitems__([0]))
+        with torch.inference_mode():
+            logits = self._logits(batch)
+        is_context = batch["context_mask"][0].bool()
+        rows = [tensor[0].float().softmax(-1).cpu()[is_context] for tensor in logits]
+        found: NDArray[np.float32] = torch.stack(rows).numpy()
+        return found
+
     def _batches(self, length_w: NDArray[np.int64]) -> Iterator[list[int]]:
         """Yield windows by falling length: memory runs out at once or never."""
         order = np.argsort(-length_w, kind="stable").tolist()
@@ -61,11 +76,16 @@ class WindowRunner:
             yield order[start : start + count]
             start += count
 
-    def _run(self, batch: dict[str, Tensor], n_best: int) -> TokenCandidates:
+    def _logits(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
         logits = span_logits(self._network, batch)
         if any(tensor[batch["attention_mask"] > 0].isnan().any() for tensor in logits):
             raise InputError(DIVERGED)
+        return logits
+
+    def _run(self, batch: dict[str, Tensor], n_best: int) -> TokenCandidates:
+        batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
+        logits = self._logits(batch)
         candidates = window_candidates(
             *logits,
             context_mask_bl=batch["context_mask"],

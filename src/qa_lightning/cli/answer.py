@@ -14,6 +14,7 @@ import jsonargparse
 
 from qa_lightning.errors import InputError
 from qa_lightning.folders import check_checkpoint_is_there, stream_problems
+from qa_lightning.reports.writing import place_problems, write_whole
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
@@ -53,6 +54,14 @@ def build_parser() -> jsonargparse.ArgumentParser:
         metavar="DIR",
         help="what `qa-lightning index` made of a folder of documents",
     )
+    _add_answers(parser)
+    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda, mps")
+    parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
+    return parser
+
+
+def _add_answers(parser: jsonargparse.ArgumentParser) -> None:
+    """Add what is read, and what is told of the answers."""
     parser.add_argument("--n_best", type=int, default=1, help="answers to each question")
     parser.add_argument(
         "--screen",
@@ -63,11 +72,21 @@ def build_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="write a line of JSON a question")
     parser.add_argument(
+        "--html",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="also write a page with the answers marked in the documents, for any browser",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="tell how likely an answer begins and ends with each token of its sentence (in --json"
+        " and --html)",
+    )
+    parser.add_argument(
         "--interactive", action="store_true", help="keep the model loaded and ask for questions"
     )
-    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda, mps")
-    parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
-    return parser
 
 
 def run(cfg: jsonargparse.Namespace) -> None:
@@ -79,11 +98,24 @@ def run(cfg: jsonargparse.Namespace) -> None:
     sources = _documents(cfg)
     if not cfg.question and not cfg.interactive:
         raise InputError("Expected `--question` (or `--interactive`); got none.")
+    for problem in place_problems(Path(cfg.html)) if cfg.html else ():
+        raise InputError(problem)
     answerer = _load(cfg)
     ask = _asker(answerer, sources, cfg)
     show = _show_json if cfg.json else _show
+    answered = []
     for question in _questions(cfg):
-        show(ask(question), sources)
+        answers = ask(question)
+        show(answers, sources)
+        answered.append(answers)
+        if cfg.html:  # after each: a page is there whenever one stops asking
+            _write_page(cfg.html, answered)
+
+
+def _write_page(path: str, answered: "list[Answers]") -> None:
+    from qa_lightning.answerer.pages import answers_page
+
+    write_whole(path, [answers_page(answered)])
 
 
 def _asker(
@@ -92,7 +124,7 @@ def _asker(
     """Return what answers a question: from an index, a document, or several."""
     from qa_lightning.answerer.opening import placed_in
 
-    options = {} if cfg.screen is None else {"screen": cfg.screen}
+    options = {"explain": cfg.explain} | ({} if cfg.screen is None else {"screen": cfg.screen})
     if cfg.index is not None:
         folder = answerer.open_folder(Path(cfg.index).expanduser())
         return lambda question: folder.ask(question, cfg.n_best, **options)
