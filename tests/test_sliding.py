@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForQuestionAnswering
+from transformers import CONFIG_MAPPING, AutoModel, AutoModelForQuestionAnswering
 
 from matrix_support import FAMILIES, write_published
 from qa_lightning import QAModule, QuestionAnswerer
@@ -33,6 +33,8 @@ SLIDING = {
 
 
 def network_of(kind: str, **settings: Any) -> Any:
+    if kind not in CONFIG_MAPPING:
+        pytest.skip(f"the installed transformers has no {kind} yet")
     torch.manual_seed(0)
     small = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 32, "pad_token_id": 0}
     values = {"model_type": kind, **small, **SLIDING[kind], **settings}
