@@ -22,7 +22,13 @@ from qa_lightning.comparison.resampling import (
 )
 from running import fail, read_json, run
 
-CASES = 300
+CASES = 150
+
+
+def likely(share: float) -> tuple[float, float]:
+    """Return between which shares of the cases 99 % of such experiments lie."""
+    low, high = stats.binom.interval(0.99, CASES, share)
+    return low / CASES, high / CASES
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
@@ -57,7 +63,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
             sums_of(second, groups), sums_of(first, groups), mean, paired_seeds=True, resamples=400
         )
         hits += interval.low <= truth <= interval.high
-    assert 0.91 <= hits / CASES <= 0.98
+    low, high = likely(0.95)
+    assert low <= hits / CASES <= high
 
 
 def test_single_questions_would_promise_too_much() -> None:
@@ -86,8 +93,9 @@ def test_the_randomisation_test_keeps_its_size_and_finds_what_is_there() -> None
             p = swap_tests(gaps, resamples=500, seed=int(generator.integers(1 << 30)))
             p_values[gain] += p
     nothing = np.array(p_values[0.0])
-    assert 0.02 <= (nothing < 0.05).mean() <= 0.085
-    assert 0.06 <= (nothing < 0.10).mean() <= 0.145
+    for level in (0.05, 0.10):
+        low, high = likely(level)
+        assert low <= (nothing < level).mean() <= high
     assert (np.array(p_values[1.0]) < 0.05).mean() > 0.8
 
 
@@ -117,7 +125,7 @@ def test_random_signs_agree_with_scipys(seed: int) -> None:
     assert p == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_interval_agrees_with_scipys_and_with_draws_one_by_one(seed: int) -> None:
     generator = np.random.default_rng(seed)
     values = generator.normal(3, 20, size=120)

@@ -166,6 +166,22 @@ def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.front_door
+def test_what_takes_long_before_and_after_the_training_is_told(
+    small: Path, small_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    model = ("--model.config", "null", "--model.model_name_or_path", small_files["model"])
+    output = plain(run("fit", "--config", small, "--trainer.enable_progress_bar", "true", *model))
+    loading = output.index(f"loading the weights of {small_files['model']}")
+    in_reach = output.index("the best scores in reach")
+    assert loading < output.index("Validation, epoch") < in_reach < output.index("the run's page")
+    assert re.search("the best scores in reach .* 6/6", output)
+    assert output.index("the run's page") < output.index("kept in")
+
+
+@pytest.mark.front_door
 def test_the_users_own_bar_is_respected(small: Path) -> None:
     own = ("--trainer.enable_progress_bar", "true", "--trainer.callbacks+=TQDMProgressBar")
     output = run("fit", "--config", small, "--trainer.limit_train_batches", 1, *own)
@@ -186,7 +202,9 @@ def test_a_run_says_what_it_trains_and_ends_with_what_was_kept_and_what_is_next(
     )
     command = re.match(r"next: lightning (validate .*), or qa-lightning answer", following)
     assert command is not None
-    run(*command[1].split())
+    evaluated = run(*command[1].split())
+    assert f"kept in {folder}: answers/val, reports/report.html" in evaluated
+    assert evaluated.splitlines()[-1].startswith(f"next: qa-lightning compare {folder} ")
     config = tmp_path / "tested.yaml"
     config.write_text(
         (folder / "config.yaml").read_text().replace("test_split: null", "test_split: test")

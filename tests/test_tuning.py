@@ -1,22 +1,29 @@
 """Settings searched: trials that are runs, a study that goes on, and the best configuration."""
 
+import re
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 import yaml
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from conftest import ROOT
 from qa_lightning.errors import InputError
 from qa_lightning.resuming import Interrupted
 from qa_lightning.tuning import Search, importances, read_space, search, study
-from qa_lightning.tuning.trials import Pruning
-from running import fail, read_yaml, run, write_yaml
+from qa_lightning.tuning.trials import Pruning, best_answers
+from running import fail, read_json, read_yaml, run, write_yaml
 
 SWEEPS = ROOT / "configs" / "sweeps"
 SPACE = {
@@ -32,11 +39,10 @@ def test_trials_are_runs_and_the_search_goes_on(
     space = write_yaml(tmp_path / "space.yaml", SPACE)
     output = tmp_path / "tuned"
     command = ("tune", "--config", small, "--search", space, "--output", output)
+    assert "trial 0:" in run(*command, "--trials", 1)
     told = run(*command, "--trials", 2)
-    assert told.count("trial ") >= 2
-    told = run(*command, "--trials", 3)
-    assert "trial 2:" in told
-    assert "trial 1:" not in told
+    assert "trial 1:" in told
+    assert "trial 0:" not in told
     assert str(output / "best.yaml") in told
     best = read_yaml(output / "best.yaml")
     rate = best["model"].pop("learning_rate")
@@ -45,7 +51,7 @@ def test_trials_are_runs_and_the_search_goes_on(
     given = small_settings["model"].pop("learning_rate")
     assert given != rate
     assert best == small_settings
-    for number in range(3):
+    for number in range(2):
         folder = output / f"trial-{number:04d}"
         assert read_yaml(folder / "config.yaml")["trainer"]["default_root_dir"] == str(folder)
         for name in ("checkpoints/best.ckpt", "answers/val/questions.json", "reports/report.html"):
@@ -56,11 +62,81 @@ def test_trials_are_runs_and_the_search_goes_on(
     assert len(seeds) == 1
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "model.learning_rate" in page
-    assert "trial-0002" in page
+    assert "trial-0001" in page
+    for trial in trials_of(output):
+        kept = read_json(best_answers(output / f"trial-{trial.number:04d}") / "scores.json")
+        assert kept["f1"] == pytest.approx(trial.value)
     # Equal scores are the usual outcome of so small a training: the best is no more than chance.
     assert "within the noise" in told
     assert "within the noise" in page
     run("compare", output / "trial-0000", output / "trial-0001", "--by_run", "--show", 0)
+
+
+def trials_of(output: Path) -> list[FrozenTrial]:
+    """Return the trials of a study's folder as they are now."""
+    found = optuna.load_study(study_name=study.STUDY, storage=f"sqlite:///{output / 'study.db'}")
+    return found.get_trials()
+
+
+def start(*command: Any) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    words = [sys.executable, "-m", "qa_lightning", *map(str, command)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.front_door
+def test_after_a_kill_nothing_is_lost_and_nothing_is_done_twice(
+    small: Path, tmp_path: Path
+) -> None:
+    space = write_yaml(tmp_path / "space.yaml", SPACE)
+    output = tmp_path / "tuned"
+    command = ("tune", "--config", small, "--search", space, "--output", output, "--trials", 4)
+    process = start(*command)
+    until = time.monotonic() + 240
+    while not (output / "trial-0002").exists():  # the third trial runs
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    before = trials_of(output)
+    states = [trial.state for trial in before]
+    assert states == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.RUNNING]
+    with sqlite3.connect(output / "study.db") as database:  # as if three minutes were over
+        database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+    run(*command)
+    after = trials_of(output)
+    complete = [trial for trial in after if trial.state == TrialState.COMPLETE]
+    assert len(complete) == 4
+    assert [trial.number for trial in after if trial not in complete] == [2]
+    assert after[2].state == TrialState.FAIL
+    for trial in before[:2]:
+        assert (trial.value, trial.params) == (after[trial.number].value, trial.params)
+    assert [trial.params for trial in complete].count(before[2].params) == 1
+    assert len({tuple(trial.params.items()) for trial in complete}) == 4
+    for trial in complete:
+        assert (output / f"trial-{trial.number:04d}" / "checkpoints" / "best.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.front_door
+def test_two_processes_share_a_study_from_its_first_moment(small: Path, tmp_path: Path) -> None:
+    space = write_yaml(tmp_path / "space.yaml", SPACE)
+    output = tmp_path / "tuned"
+    command = ("tune", "--config", small, "--search", space, "--output", output, "--trials", 6)
+    processes = [start(*command) for _ in range(2)]
+    told = [process.communicate(timeout=400)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], told
+    trials = trials_of(output)
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert len(trials) in (6, 7)  # what the other one is at when the sixth ends is not lost
+    assert len({tuple(trial.params.items()) for trial in trials}) == len(trials)
+    done = [set(re.findall(r"^trial (\d+): F1", text, re.MULTILINE)) for text in told]
+    assert done[0].isdisjoint(done[1])
+    assert done[0] | done[1] == {str(trial.number) for trial in trials}
+    assert all(done)
+    assert "lightning fit --config" in (output / "best.yaml").read_text(encoding="utf-8")
 
 
 def asked(tmp_path: Path, trials: int, **changed: Any) -> Search:
@@ -139,6 +215,36 @@ def test_a_stopped_trial_is_done_anew_at_once_and_a_killed_one_when_its_heart_is
     assert killed.params["x"] in [values["x"] for values in seen]
 
 
+@pytest.mark.front_door
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any, **__: Any) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run_trial", stopped)
+    space = write_yaml(tmp_path / "space.yaml", SPACE)
+    with pytest.raises(SystemExit) as end:
+        run("tune", "--config", small, "--search", space, "--output", tmp_path / "out")
+    assert end.value.code == 130
+    told = capsys.readouterr().err
+    assert f"kept in {tmp_path / 'out'}" in told
+    assert "qa-lightning tune" in told
+
+
+def test_a_new_study_is_made_once_however_many_begin_it_together(tmp_path: Path) -> None:
+    begin = Barrier(4)
+
+    def opened(_: int) -> optuna.Study:
+        begin.wait()
+        return study.open_study(asked(tmp_path, 1))
+
+    asked(tmp_path, 1)  # writes the configuration
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(opened, range(4)))
+    assert len({each._study_id for each in found}) == 1
+
+
 @pytest.mark.parametrize(("works_first", "raised"), [(False, True), (True, False)])
 def test_a_mistake_ends_the_search_and_bad_values_do_not(
     works_first: bool, raised: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -174,26 +280,34 @@ def test_another_search_in_the_same_place_is_refused(
         search(asked(tmp_path, 2, storage="nowhere://x"), done=lambda *_: None)
 
 
-def test_a_training_that_is_behind_ends() -> None:
+def test_a_training_that_is_behind_ends_and_its_best_answers_are_kept(tmp_path: Path) -> None:
     reported: list[tuple[float, int]] = []
     trial = SimpleNamespace(
         report=lambda value, step: reported.append((value, step)),
         should_prune=lambda: reported[-1][0] < 20,
     )
     trainer: Any = SimpleNamespace(
-        sanity_checking=True, callback_metrics={"val/f1": 5.0}, global_step=0, should_stop=False
+        sanity_checking=True,
+        callback_metrics={"val/f1": 5.0},
+        global_step=0,
+        should_stop=False,
+        default_root_dir=str(tmp_path),
     )
+    answers = tmp_path / "answers" / "val" / "predictions.json"
+    answers.parent.mkdir(parents=True)
     pruning = Pruning(trial)  # type: ignore[arg-type]
     pruning.on_validation_end(trainer, None)  # type: ignore[arg-type]
     trainer.sanity_checking = False
     for step, value in ((4, 30.0), (8, 19.0)):
         assert not trainer.should_stop
+        answers.write_text(str(value))
         trainer.callback_metrics, trainer.global_step = {"val/f1": value}, step
         pruning.on_validation_end(trainer, None)  # type: ignore[arg-type]
     assert reported == [(30.0, 4), (19.0, 8)]
     assert trainer.should_stop
     assert pruning.is_pruned
     assert pruning.best == 30.0
+    assert (best_answers(tmp_path) / "predictions.json").read_text() == "30.0"
 
 
 WRONG: dict[str, str] = {

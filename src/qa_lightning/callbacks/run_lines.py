@@ -36,6 +36,22 @@ def kept_lines(folder: Path, command: str) -> Iterator[str]:
         )
 
 
+def evaluated_lines(folder: Path, stage: str) -> Iterator[str]:
+    """Yield what an evaluation has left in a run's folder, and the command that goes on from it.
+
+    Args:
+        folder: the run's.
+        stage: ``val`` or ``test``.
+    """
+    if not (folder / "answers" / stage / "scores.json").is_file():
+        return
+    names = (f"answers/{stage}", "reports/report.html")
+    there = [name for name in names if (folder / name).exists()]
+    place = shlex.quote(str(folder))
+    yield f"kept in {folder}: {', '.join(there)}"
+    yield f"next: qa-lightning compare {place} ANOTHER_RUN, or qa-lightning report {place}"
+
+
 def time_left(seconds: float, *, done: int, total: float) -> str | None:
     """Return the time that a whole run still takes; None where it cannot be known.
 

@@ -1,10 +1,16 @@
 """Write the page of a run when it has ended."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
+from datasets import Dataset
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
 from qa_lightning.alignment import answer_ceiling
-from qa_lightning.callbacks.tracked_run import Split
+from qa_lightning.bars import Bars, Progress
+from qa_lightning.callbacks.tracked_run import splits_of
 from qa_lightning.errors import InputError
 from qa_lightning.reports.audit.files import write_json
 from qa_lightning.reports.run import REPORT, run_page
@@ -14,20 +20,25 @@ _MOST_LOOKED_AT = 1_000  # questions, for the best scores in reach: seconds, not
 _log = logging.getLogger(__name__)
 
 
-def write_page(folder: Path, split: Split | None, stage: str) -> None:
+def write_page(trainer: Trainer, stage: str) -> None:
     """Write the page of a run, and the best scores that any span can reach on its labels.
 
     A page that cannot be written is told of, and the run goes on: its results are there.
 
     Args:
-        folder: the run's.
-        split: that was evaluated; None if none was.
+        trainer: of the run.
         stage: ``val`` or ``test``.
     """
+    folder, split = Path(trainer.default_root_dir), splits_of(trainer).get(stage)
+    bar = trainer.progress_bar_callback
+    if isinstance(bar, RichProgressBar):
+        bar._stop_progress()  # of what has ended; one bar at a time
     try:
-        if split is not None and (folder / "answers" / stage / "questions.json").is_file():
-            _write_ceiling(folder / "reports" / stage / "ceiling.json", split)
-        write_whole(folder / REPORT, (run_page(folder, stage=_shown(folder, stage)),))
+        with Bars(shown=None if bar is not None else False) as bars:
+            if split is not None and (folder / "answers" / stage / "questions.json").is_file():
+                _write_ceiling(folder / "reports" / stage / "ceiling.json", split.examples, bars)
+            bars("the run's page", 0)
+            write_whole(folder / REPORT, (run_page(folder, stage=_shown(folder, stage)),))
     except (InputError, OSError, KeyError, TypeError, ValueError) as error:
         _log.warning("The run's page is not written (%s): `qa-lightning report` does it.", error)
 
@@ -37,9 +48,14 @@ def _shown(folder: Path, stage: str) -> str | None:
     return stage if (folder / "answers" / stage / "questions.json").is_file() else None
 
 
-def _write_ceiling(path: Path, split: Split) -> None:
-    step = max(1, -(-len(split.examples) // _MOST_LOOKED_AT))
-    columns = split.examples.select_columns(["context", "answers"])
-    looked_at = columns.select(range(0, len(split.examples), step))
-    rows = ((row["context"], list(row["answers"]["text"])) for row in looked_at)
-    write_json(path, answer_ceiling(rows)._asdict())
+def _write_ceiling(path: Path, examples: Dataset, progress: Progress) -> None:
+    step = max(1, -(-len(examples) // _MOST_LOOKED_AT))
+    columns = examples.select_columns(["context", "answers"])
+    looked_at = columns.select(range(0, len(examples), step))
+
+    def rows() -> Iterator[tuple[str, list[str]]]:
+        for row in looked_at:
+            progress("the best scores in reach", 1, len(looked_at))
+            yield row["context"], list(row["answers"]["text"])
+
+    write_json(path, answer_ceiling(rows())._asdict())

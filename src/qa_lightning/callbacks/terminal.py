@@ -12,7 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from qa_lightning.bars import is_quiet
-from qa_lightning.callbacks.run_lines import kept_lines, network_line, time_left
+from qa_lightning.callbacks.run_lines import (
+    evaluated_lines,
+    kept_lines,
+    network_line,
+    time_left,
+)
 from qa_lightning.callbacks.tracked_run import Split, splits_of
 from qa_lightning.callbacks.tracking import RunTracking
 
@@ -25,6 +30,7 @@ _BAR_COLUMNS = {
 }
 _MAIN = ("loss", "exact_match", "f1")
 _BY_THE_WAY = ("total", "windows_without_label")
+_STAGES = {"validate": "val", "test": "test"}
 _LOWER_IS_BETTER = ("loss", "calibration_error")
 
 
@@ -78,6 +84,13 @@ class TerminalProgress(RichProgressBar):
         if self.quiet:
             self.disable()
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Tell whose weights are read next: of a large network they take a while."""
+        super().setup(trainer, pl_module, stage)
+        name = pl_module.hparams.get("model_name_or_path")
+        if trainer.is_global_zero and name and getattr(pl_module, "network", None) is None:
+            _say(trainer, f"loading the weights of {name}")
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell what there is to train and validate on, and what became of dirty labels."""
         if trainer.is_global_zero:
@@ -95,6 +108,14 @@ class TerminalProgress(RichProgressBar):
             has_test = data is not None and data.hparams.get("test_split") is not None
             command = "test" if has_test else "validate"
             for line in kept_lines(Path(trainer.default_root_dir), command):
+                _say(trainer, line)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say what a whole evaluation alone was kept as, below Lightning's table of its scores."""
+        super().teardown(trainer, pl_module, stage)
+        whole = any(getattr(each, "latest", None) for each in trainer.callbacks)  # type: ignore[attr-defined]
+        if stage in _STAGES and whole and trainer.is_global_zero:
+            for line in evaluated_lines(Path(trainer.default_root_dir), _STAGES[stage]):
                 _say(trainer, line)
 
     def get_metrics(

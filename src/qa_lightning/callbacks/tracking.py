@@ -273,7 +273,7 @@ class RunTracking(Callback):
             figures["speed/fit_seconds"] = time.perf_counter() - self._fit_began_at
         for tracker in self._trackers.values():
             tracker.log_report(Report("train", last_step(trainer), figures))
-        write_page(Path(trainer.default_root_dir), splits_of(trainer).get(stage), stage)
+        write_page(trainer, stage)
 
     def _speed(self, stage: str, windows: int) -> dict[str, float]:
         seconds = time.perf_counter() - self._began_at

@@ -34,6 +34,12 @@ COMMANDS = {
     "compare": "say what one run has more than another, and whether that is more than chance",
     "cache": "list the prepared data that is kept, and remove what is not wanted",
 }
+_LOADED = {
+    **dict.fromkeys((*TRAINING, "tune"), "PyTorch and Lightning"),
+    **dict.fromkeys(
+        ("answer", "app", "serve", "export", "longify", "report", "compare"), "PyTorch"
+    ),
+}
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -110,8 +116,7 @@ def _run(command: str, arguments: list[str]) -> None:
             bound_settings()
             _run_command(command, arguments[1:])
         else:
-            if sys.stderr.isatty():  # it takes seconds, and a silent terminal looks dead
-                sys.stderr.write("loading PyTorch and Lightning …\n")
+            _tell_what_is_loaded(command)
             import_module("qa_lightning.cli.training").run(arguments)
     except (InputError, ArgumentError) as error:
         if os.environ.get("QA_LIGHTNING_DEBUG"):
@@ -149,7 +154,15 @@ def _run_command(command: str, arguments: list[str]) -> None:
     parser = module.build_parser()
     parser.prog = f"qa-lightning {command}"
     parser.exit_on_error = False
-    module.run(parser.parse_args(arguments))
+    settings = parser.parse_args(arguments)  # or help
+    _tell_what_is_loaded(command)
+    module.run(settings)
+
+
+def _tell_what_is_loaded(command: str) -> None:
+    """Say why nothing happens yet: it takes seconds, and a silent terminal looks dead."""
+    if command in _LOADED and sys.stderr.isatty():
+        sys.stderr.write(f"loading {_LOADED[command]} …\n")
 
 
 def _say(text: str) -> None:

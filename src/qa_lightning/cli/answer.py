@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import jsonargparse
 
+from qa_lightning.bars import Bars
 from qa_lightning.errors import InputError
 from qa_lightning.folders import check_checkpoint_is_there, stream_problems
 from qa_lightning.reports.writing import place_problems, write_whole
@@ -144,9 +145,11 @@ def _load(cfg: jsonargparse.Namespace) -> "QuestionAnswerer":
     from qa_lightning.answerer import QuestionAnswerer
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    return QuestionAnswerer.from_checkpoint(
-        cfg.checkpoint, revision=cfg.revision, device=cfg.device
-    )
+    with Bars() as bars:
+        bars(f"loading {cfg.checkpoint}", 0)
+        return QuestionAnswerer.from_checkpoint(
+            cfg.checkpoint, revision=cfg.revision, device=cfg.device
+        )
 
 
 def _questions(cfg: jsonargparse.Namespace) -> Iterator[str]:

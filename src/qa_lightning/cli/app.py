@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonargparse
 
+from qa_lightning.bars import Bars
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, problems, text, whole
 
@@ -65,9 +66,11 @@ def run(cfg: jsonargparse.Namespace) -> None:
         raise InputError("\n".join(told))
     corrections = Corrections(cfg.corrections)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    answerer = QuestionAnswerer.from_checkpoint(
-        cfg.checkpoint, revision=cfg.revision, device=cfg.device
-    )
+    with Bars() as bars:
+        bars(f"loading {cfg.checkpoint}", 0)
+        answerer = QuestionAnswerer.from_checkpoint(
+            cfg.checkpoint, revision=cfg.revision, device=cfg.device
+        )
     page = build_page(answerer, corrections, name=_name(cfg.checkpoint))
     address = serve(page, host=cfg.host, port=cfg.port)
     if not _is_own(cfg.host):

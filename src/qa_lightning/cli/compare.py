@@ -6,6 +6,7 @@ from typing import Final
 
 import jsonargparse
 
+from qa_lightning.bars import Bars
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, one_of, text, whole
 from qa_lightning.reports.writing import place_problems
@@ -64,8 +65,10 @@ def run(cfg: jsonargparse.Namespace) -> None:
         if cfg[name] is not None:
             for problem in place_problems(Path(cfg[name])):
                 raise InputError(f"`--{name}`: {problem}")
-    runs = read_runs([Path(folder) for folder in cfg.runs], stage=cfg.stage)
-    comparisons = compare_runs(runs, common=cfg.common, by_run=cfg.by_run)
+    with Bars() as bars:
+        bars(f"comparing {len(cfg.runs)} runs", 0)
+        runs = read_runs([Path(folder) for folder in cfg.runs], stage=cfg.stage)
+        comparisons = compare_runs(runs, common=cfg.common, by_run=cfg.by_run)
     console = Console()
     for comparison in comparisons:
         for part in comparison_parts(comparison, show=cfg.show):

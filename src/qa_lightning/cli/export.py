@@ -4,6 +4,8 @@ import sys
 
 import jsonargparse
 
+from qa_lightning.bars import Bars
+
 
 def build_parser() -> jsonargparse.ArgumentParser:
     """Return the command's parser."""
@@ -53,9 +55,11 @@ def run(cfg: jsonargparse.Namespace) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if cfg.push_to_hub is not None:
         check_repository(cfg.push_to_hub)
-    folder = export_checkpoint(
-        cfg.checkpoint, cfg.output, scores_file=cfg.scores, license_id=cfg.license
-    )
+    with Bars() as bars:
+        bars(f"exporting {cfg.checkpoint}", 0)
+        folder = export_checkpoint(
+            cfg.checkpoint, cfg.output, scores_file=cfg.scores, license_id=cfg.license
+        )
     sys.stdout.write(f"{folder}\n")
     if cfg.push_to_hub is not None:
         address = push_to_hub(folder, cfg.push_to_hub, private=cfg.private)

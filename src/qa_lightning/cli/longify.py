@@ -4,6 +4,8 @@ import sys
 
 import jsonargparse
 
+from qa_lightning.bars import Bars
+
 
 def build_parser() -> jsonargparse.ArgumentParser:
     """Return the command's parser."""
@@ -44,12 +46,14 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we tell what matters
-    folder = longify(
-        cfg.model,
-        cfg.output,
-        max_length=cfg.max_length,
-        attention_window=cfg.attention_window,
-        revision=cfg.revision,
-        seed=cfg.seed,
-    )
+    with Bars() as bars:
+        bars(f"reading and lengthening {cfg.model}", 0)
+        folder = longify(
+            cfg.model,
+            cfg.output,
+            max_length=cfg.max_length,
+            attention_window=cfg.attention_window,
+            revision=cfg.revision,
+            seed=cfg.seed,
+        )
     sys.stdout.write(f"{folder}\n")

@@ -5,6 +5,7 @@ from typing import Final
 
 import jsonargparse
 
+from qa_lightning.bars import Bars
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, one_of, text
 from qa_lightning.reports.writing import place_problems
@@ -48,5 +49,7 @@ def run(cfg: jsonargparse.Namespace) -> None:
     output = folder / REPORT if cfg.output is None else Path(cfg.output)
     for problem in place_problems(output):
         raise InputError(f"`--output`: {problem}")
-    write_whole(output, (run_page(folder, stage=cfg.stage),))
+    with Bars() as bars:
+        bars(f"the page of {folder}", 0)
+        write_whole(output, (run_page(folder, stage=cfg.stage),))
     Console(soft_wrap=True, highlight=False).print(str(output), markup=False)

@@ -1,5 +1,6 @@
 """``tune``: search settings with Optuna, each trial a run of its own."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,7 +71,14 @@ def run(cfg: jsonargparse.Namespace) -> None:
         seed=cfg.seed,
     )
     console = Console(soft_wrap=True, highlight=False)
-    study = search(asked, done=lambda trial, study: _tell(trial, study, console))
+    try:
+        study = search(asked, done=lambda trial, study: _tell(trial, study, console))
+    except KeyboardInterrupt:  # between two trials; within one, `run_trial` says it
+        sys.stderr.write(
+            f"stopped by SIGINT; the finished trials are kept in {output}. Go on with the same "
+            "`qa-lightning tune …`.\n"
+        )
+        raise SystemExit(130) from None
     best = write_best(study, asked)
     write_whole(output / "report.html", (study_page(study, output),))
     _conclude(study, output, best, console)

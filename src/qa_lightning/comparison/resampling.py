@@ -9,6 +9,7 @@ Axes: ``r`` draws, ``s`` seeds of a setting, ``q`` questions, ``g`` groups of qu
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Final, NamedTuple
 
@@ -96,6 +97,7 @@ def figure_intervals(sums_sgk: Floats, values: Values, *, seed: int = 0) -> list
     return _intervals(np.concatenate(pieces))
 
 
+@lru_cache(maxsize=1)  # a comparison asks for the same ones several times; nobody writes on them
 def _draws(
     shape: tuple[int, ...], other_seeds: int, *, paired_seeds: bool, resamples: int, seed: int
 ) -> list[tuple[Floats, Floats, Floats]]:

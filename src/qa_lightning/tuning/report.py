@@ -54,7 +54,8 @@ def noise(comparison: Comparison | None) -> str | None:
     gain = wording.number("f1", f1.value, signed=True)
     return (
         f"The best is within the noise of the second: F1 {gain} (95 %: {wording.interval(f1)}) on "
-        f"the same {comparison.questions:,} questions with equal seeds, at their last validations. "
+        f"the same {comparison.questions:,} questions with equal seeds, each at its best "
+        "validation. "
         "Repeat both with other seeds before choosing, and compare them: `qa-lightning compare`."
     )
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import os
+import re
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +21,13 @@ from qa_lightning.comparison import Comparison, compare_runs, read_runs
 from qa_lightning.errors import InputError
 from qa_lightning.reports.writing import write_whole
 from qa_lightning.tuning.space import Space, merged, nested, read_yaml, suggested
-from qa_lightning.tuning.trials import folder_of, run_trial
+from qa_lightning.tuning.trials import best_answers, folder_of, run_trial
 
 STUDY: Final = "qa-lightning tune"
 _DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _HEARTBEAT: Final = 60  # seconds; a trial that has none for three of them was killed
+_TRIES: Final = 50
+_BEING_MADE: Final = re.compile("already exists|unique constraint", re.IGNORECASE)
 _UNPRUNED: Final = 4  # trials and validations before any is ended early
 _FAULTS: Final = (InputError, RuntimeError, FloatingPointError)
 _log = logging.getLogger(__name__)
@@ -115,7 +119,7 @@ def open_study(asked: Search) -> optuna.Study:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study = _opened(asked.storage)
+            study = _opened_beside_others(asked.storage)
     except Exception as error:  # of SQLAlchemy, of drivers, of Optuna: all of the address
         raise InputError(
             f"Expected `--storage` to be an address of a database; got {asked.storage!r} "
@@ -131,6 +135,18 @@ def open_study(asked: Search) -> optuna.Study:
             )
         study.set_user_attr(name, value)
     return study
+
+
+def _opened_beside_others(address: str) -> optuna.Study:
+    """Open a study, also while another process makes the tables of the same new database."""
+    for _ in range(_TRIES):
+        try:
+            return _opened(address)
+        except Exception as error:  # SQLAlchemy's of each driver
+            if not _BEING_MADE.search(str(error)):
+                raise
+            time.sleep(0.2)
+    return _opened(address)
 
 
 def _opened(address: str) -> optuna.Study:
@@ -191,10 +207,10 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 
 def best_beside_second(study: optuna.Study, output: Path) -> Comparison | None:
-    """Compare the best trial's answers with those of the second; None where there is no pair."""
+    """Compare the best trial with the second, each at its best validation; None without a pair."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     ordered = sorted(complete, key=lambda trial: -(trial.value or 0.0))[:2]
-    folders = [folder_of(output, trial.number) for trial in reversed(ordered)]
+    folders = [best_answers(folder_of(output, trial.number)) for trial in reversed(ordered)]
     if len(folders) < 2 or not all(folder.is_dir() for folder in folders):
         return None
     try:

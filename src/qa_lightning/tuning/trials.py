@@ -1,5 +1,6 @@
 """One trial: a run in a folder of its own, ended early where it is behind the others."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,9 @@ class Pruning(Callback):
         if trainer.sanity_checking or score is None:
             return
         value = float(score)
-        self.best = value if self.best is None else max(self.best, value)
+        if self.best is None or value > self.best:
+            self.best = value
+            _keep_answers(Path(trainer.default_root_dir))
         self._trial.report(value, trainer.global_step)
         if self._trial.should_prune():
             self.is_pruned = trainer.should_stop = True
@@ -62,6 +65,18 @@ def folder_of(output: Path, number: int) -> Path:
     return output / f"trial-{number:04d}"
 
 
+def best_answers(folder: Path) -> Path:
+    """Return the folder of a trial's answers at its best validation, not its last."""
+    return folder / "answers" / "best" / "val"
+
+
+def _keep_answers(folder: Path) -> None:
+    place, kept = folder / "answers" / "val", best_answers(folder)
+    if place.is_dir():  # `evaluation.output_dir` may be elsewhere
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(place, kept)
+
+
 def run_trial(
     trial: optuna.Trial, values: Mapping[str, Any], *, configs: Sequence[Path], output: Path
 ) -> float:
@@ -80,7 +95,15 @@ def run_trial(
     arguments = ["fit"]
     for path in (*configs, chosen):
         arguments += ["--config", str(path)]
-    run(arguments, build=partial(_Session, pruning))
+    told = (
+        f"in trial {trial.number}; the finished trials are kept in {output}. Go on with the same "
+        "`qa-lightning tune …`: it begins with this trial's values."
+    )
+    run(
+        arguments,
+        build=partial(_Session, pruning),
+        go_on=lambda stop, _: f"stopped by {stop.name} {told}",
+    )
     if pruning.best is None:
         raise InputError(
             f"Expected whole validations in each trial; trial {trial.number} logged no "
