@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
-	$(BIN)/lightning fit --config configs/demo.yaml
+	$(BIN)/qa-lightning fit --config configs/demo.yaml
 
 app: $(STAMP) ## Serve a page that asks documents, read by the demo's model (after `make demo`)
 	$(BIN)/qa-lightning app --checkpoint runs/demo

@@ -1,13 +1,10 @@
 """``qa-lightning serve``: a trained reader as a service."""
 
-import logging
 from dataclasses import fields
 
 import jsonargparse
 
 from qa_lightning.errors import InputError
-
-log = logging.getLogger(__name__)
 
 
 def build_parser() -> jsonargparse.ArgumentParser:
@@ -63,7 +60,6 @@ def run(cfg: jsonargparse.Namespace) -> None:
             "pip install 'qa-lightning[serve]'"
         ) from error
     limits = Limits(**{field.name: getattr(cfg.limits, field.name) for field in fields(Limits)})
-    log.warning("serving %s on http://%s:%s, docs at /docs", cfg.checkpoint, cfg.host, cfg.port)
     serve(
         cfg.checkpoint,
         host=cfg.host,

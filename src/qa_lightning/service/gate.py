@@ -91,7 +91,9 @@ class Gate:
         size = 0
         try:
             self._check_key(scope)
-            if scope["path"] == "/metrics":
+            if scope["path"] == "/ready" and self._is_full():
+                await problem(503, "As many requests wait as may.")(scope, receive, answer.send)
+            elif scope["path"] == "/metrics":
                 await self.metrics.response()(scope, receive, answer.send)
             elif scope["method"] != "POST":
                 await self.app(scope, receive, answer.send)
@@ -101,6 +103,15 @@ class Gate:
                 await self._pass(scope, body, receive, answer)
         except RefusedError as refused:
             await refused.response(scope, receive, answer.send)
+        except UnicodeEncodeError:
+            halved = problem(422, "Expected text; there is half of a character (lone surrogate).")
+            await halved(scope, receive, answer.send)
+        except Exception as error:  # its message may hold what was sent
+            log.error("a request failed: %s", type(error).__name__)
+            if not answer.status:
+                await problem(500, "The service failed on this request.")(
+                    scope, receive, answer.send
+                )
         finally:
             self._keep(scope, answer, size, time.perf_counter() - begin)
 
@@ -143,8 +154,8 @@ class Gate:
         return bytes(body)
 
     async def _pass(self, scope: Scope, body: bytes, receive: Receive, answer: "_Answer") -> None:
-        """Hand a request on; one that takes too long goes on behind, its answer unheard."""
-        if len(self._waiting) >= self.limits.queue:
+        """Hand a request on, and give one up that takes too long: its reader may be no more."""
+        if self._is_full():
             message = f"{self.limits.queue:,} requests wait already. Try again later."
             raise RefusedError(problem(503, message, **{"Retry-After": "1"}))
         task: asyncio.Task[None] = asyncio.create_task(
@@ -157,15 +168,20 @@ class Gate:
         if done:
             task.result()
             return
-        late = answer.cut()
-        if not late:
+        task.cancel()
+        self._leave(task)  # now, and not when it hears of it
+        begun = answer.cut()
+        if not begun:
             message = f"No answer within {self.limits.seconds:g} seconds."
             raise RefusedError(problem(504, message))
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self.limits.queue
 
     def _leave(self, task: "asyncio.Task[None]") -> None:
         self._waiting.discard(task)
         self.metrics.waiting.set(len(self._waiting))
-        if not task.cancelled():
+        if task.done() and not task.cancelled():
             task.exception()  # told by the server, or to the one who waits
 
     def _keep(self, scope: Scope, answer: "_Answer", size: int, seconds: float) -> None:

@@ -5,6 +5,7 @@ import signal
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
 
 log = logging.getLogger(__name__)
+
+
+_LONG = 200_000  # characters of a document whose questions are asked one by one
+
+
+class LateError(Exception):
+    """Tell that nobody waits for a request's other answers."""
 
 
 class WaitingLoop(BatchedLoop):  # type: ignore[misc]
@@ -51,6 +59,7 @@ class WaitingLoop(BatchedLoop):  # type: ignore[misc]
             if time.monotonic() - came > lit_api.request_timeout:
                 late.append((place, uid))
             else:
+                request.until = came + lit_api.request_timeout
                 batch.append((place, uid, request))
         return batch, late
 
@@ -81,6 +90,8 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         from qa_lightning.answerer import QuestionAnswerer
 
+        # Warnings tell what is odd by its first words: those are users'.
+        logging.getLogger("qa_lightning").setLevel(logging.ERROR)
         try:
             self.answerer = QuestionAnswerer.from_checkpoint(
                 self.checkpoint, revision=self.revision, device=device
@@ -125,8 +136,22 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
                 for n in range(len(inputs))
             ]
         for number, answers in zip(asked, found, strict=True):
-            results[number] = _response(answers, sources[number], inputs[number])
+            entries = [_entry(each, sources[number], inputs[number]) for each in answers]
+            notes = [*self._notes(inputs[number], sources[number])]
+            results[number] = {"answers": entries, "notes": notes}
         return results
+
+    def _notes(self, request: PredictRequest, sources: list[Document]) -> Iterator[str]:
+        """Yield what a person should know of how a request was answered."""
+        for source in sources:
+            yield from (f"{source.name}: {note}" for note in source.notes)
+        reader = self.answerer.reader
+        most = reader.windows.max_question_length
+        for number, question in enumerate(request.questions):
+            if len(reader.tokenizer(question, add_special_tokens=False)["input_ids"]) > most:
+                yield f"question {number} has more than {most} tokens, and is cut there"
+        if request.threshold is not None and not reader.decision.no_answer:
+            yield "`threshold` has no effect: this reader has seen no question without an answer"
 
     def _documents(self, request: PredictRequest) -> tuple[list[Document], JSONResponse | None]:
         if request.context is not None:
@@ -152,12 +177,15 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
         alike = defaultdict(list)
         for number, (request, documents) in enumerate(zip(requests, sources, strict=True)):
             n_best = max(kept, request.n_best)
-            for question in request.questions if len(documents) > 1 else ():
+            long = len(documents) > 1 or len(documents[0].text) > _LONG
+            for question in request.questions if long else ():
+                if time.monotonic() > request.until:
+                    raise LateError
                 texts = [document.text for document in documents]
                 found[number].append(
                     self.answerer.answer_documents(question, texts, n_best, screen=request.screen)
                 )
-            if len(documents) == 1:
+            if not long:
                 alike[request.screen, n_best].append(number)
         for (screen, n_best), numbers in alike.items():
             rows = [
@@ -186,12 +214,6 @@ def _read(sent: SentDocument, number: int) -> Document:
     return replace(document, name=name)
 
 
-def _response(
-    answers: "list[Answers]", sources: list[Document], request: PredictRequest
-) -> dict[str, Any]:
-    return {"answers": [_entry(each, sources, request) for each in answers]}
-
-
 def _entry(answers: "Answers", sources: list[Document], request: PredictRequest) -> dict[str, Any]:
     given = answers.is_answerable
     if request.threshold is not None and answers.n_best and answers.knows_no_answer:
@@ -210,6 +232,8 @@ def _entry(answers: "Answers", sources: list[Document], request: PredictRequest)
 
 def _failure(error: Exception) -> JSONResponse:
     """Return an error that is ours; its message may hold what users sent, and is not logged."""
+    if isinstance(error, LateError):
+        return problem(504, "No answer in time.")
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from qa_lightning.service.limits import Limits
 
@@ -39,15 +39,29 @@ class PredictRequest(BaseModel):
     documents: list[SentDocument] | None = Field(
         None, min_length=1, description="in place of `context`: the best answer over all of them"
     )
-    n_best: int = Field(1, ge=1, le=MOST_ANSWERS, description="answers to each question")
+    n_best: int = Field(
+        1, strict=True, ge=1, le=MOST_ANSWERS, description="answers to each question"
+    )
     threshold: float | None = Field(
         None,
+        strict=True,
         allow_inf_nan=False,
         description="no answer where its score is higher by more than this; null: the reader's own",
     )
-    screen: Literal["auto", "all"] | Annotated[int, Field(ge=1)] = Field(
+    screen: Literal["auto", "all"] | Annotated[int, Field(strict=True, ge=1)] = Field(
         "auto", description="windows to read: a number, as many as serve, or all"
     )
+
+    _until: float = PrivateAttr(float("inf"))
+
+    @property
+    def until(self) -> float:
+        """Return when nobody waits for the answers any more, by the monotonic clock."""
+        return self._until
+
+    @until.setter
+    def until(self, seconds: float) -> None:
+        self._until = seconds
 
     @property
     def questions(self) -> list[str]:
@@ -140,6 +154,7 @@ class PredictResponse(BaseModel):
     """The answers, in the order of the questions."""
 
     answers: list[Answered]
+    notes: list[str] = Field(description="what was left out, or had no effect, in words")
 
 
 class Problem(BaseModel):

@@ -42,6 +42,10 @@ class _Server(LitServer):  # type: ignore[misc]
         finally:
             signal.signal(signal.SIGTERM, waiting)
 
+    def _start_server(self, port: int, *args: Any, **kwargs: Any) -> Any:
+        log.warning("serving on port %s; /docs tells how to ask", port)  # the reader is loaded
+        return super()._start_server(port, *args, **kwargs)
+
     def _perform_graceful_shutdown(self, *args: Any, **kwargs: Any) -> None:
         # By a thread: the connection of this one may still wait for the event.
         stop = threading.Thread(target=self._shutdown_event.set, daemon=True)
