@@ -158,3 +158,25 @@ def test_a_way_of_counting_is_proven_by_offsets_that_miss_by_a_letter_too(distur
         figures, audit = disturbed.judged(labels)
         assert audit.offset_unit == unit
         assert figures == (12, 0, 0)
+
+
+@pytest.mark.parametrize("off", [-3, -1, 1, 2])
+def test_what_stands_verbatim_keeps_the_marks_at_its_edges(off):
+    source = random.Random(off)
+    for language in ("en", "de", "pt", "ru", None):
+        words = WORDS.get(language, WORDS["de"]).split()
+        for mark in '-\u2010\u2011\u2013.,)"\u00bb%':
+            one, other, *rest = source.sample(words, 6)
+            context = f"{rest[0]} {rest[1]} {one}{mark}{other}  {rest[2]} exam-\nple {rest[3]}"
+            true = context.index(one + mark + other)
+            for answer, start in ((one + mark, true), (mark + other, true + len(one))):
+                found = locate_answer(context, "?", answer, start + off, language=language)
+                text = context[found.start_char : found.end_char]
+                assert text == answer, (language, mark, answer)
+
+
+def test_a_hyphen_of_its_own_is_the_answer_where_it_stands_once_more_without():
+    context = "The center of Fresno's African-American community grew. African - later Asian."
+    for start in (22, 24, 25):
+        found = locate_answer(context, "Which?", "African-", start, language="en")
+        assert (found.start_char, found.end_char) == (23, 31)

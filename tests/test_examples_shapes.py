@@ -557,3 +557,90 @@ def test_a_name_that_the_user_gives_stands_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "x.json", rows)
     assert load_examples(path)["context"][0] == "not this"
     assert load_examples(path, columns={"context": "corpo"})["context"][0] == "Lima"
+
+
+def test_newsqa_where_nobody_saw_an_answer(tmp_path: Path) -> None:
+    for seed in range(4):
+        rows = made_rows(seed, answered=0.5)
+        table = newsqa(rows)
+        for row, told in zip(table, rows, strict=True):
+            row["answer_char_ranges"] = row["answer_char_ranges"].removesuffix("|None")
+            assert (row["answer_char_ranges"] == "None") == (not told["answers"]["text"])
+        pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
+        (tmp_path / "x.jsonl").write_text(lines(table))
+        absent = [{**row, "answer_char_ranges": None} for row in table]
+        (tmp_path / "null.jsonl").write_text(lines(absent))
+        for name in ("x.csv", "x.jsonl"):
+            found = load_examples(tmp_path / name)["answers"]
+            assert [set(one["text"]) for one in found] == [set(r["answers"]["text"]) for r in rows]
+        assert not any(one["text"] for one in load_examples(tmp_path / "null.jsonl")["answers"])
+
+
+ABSENT = [None, math.nan]
+
+
+def answered_with(answers: Any, context: str, **flags: Any) -> Any:
+    question = {"id": "q", "question": "?", "answers": answers, **flags}
+    return {"data": [{"title": "t", "paragraphs": [{"context": context, "qas": [question]}]}]}
+
+
+@pytest.mark.parametrize("nothing", ABSENT)
+@pytest.mark.parametrize("start", [None, math.nan, 0, -1])
+def test_nothing_in_nested_json_is_no_answer(tmp_path: Path, nothing: Any, start: Any) -> None:
+    for answers in (
+        nothing,
+        {"text": nothing, "answer_start": start},
+        {"text": [nothing], "answer_start": [start]},
+        [{"text": nothing, "answer_start": start}],
+    ):
+        path = write(tmp_path / "x.json", answered_with(answers, "Em Lima."))
+        assert load_examples(path)["answers"][0]["text"] == []
+    path = write(tmp_path / "x.json", answered_with(nothing, "Em Lima.", is_impossible=False))
+    with pytest.raises(InputError, match="`answers` is missing"):
+        load_examples(path)
+    path = write(tmp_path / "x.json", answered_with([{"text": nothing, "answer_start": 3}], "Em L"))
+    with pytest.raises(InputError, match="has a text that is"):
+        load_examples(path)
+
+
+@pytest.mark.parametrize("number", [0, 7, 1992, 12345, 1992.0])
+def test_a_number_in_nested_json_is_the_text_that_stands_there(
+    tmp_path: Path, number: float
+) -> None:
+    context = f"Foi em {number:.0f}, no rio."
+    for answers in (
+        {"text": number, "answer_start": 7},
+        {"text": [number], "answer_start": [7]},
+        [{"text": number, "answer_start": 7}],
+    ):
+        found = load_examples(write(tmp_path / "x.json", answered_with(answers, context)))
+        assert found["answers"][0] == {"text": [f"{number:.0f}"], "answer_start": [7]}
+    path = write(
+        tmp_path / "x.json", answered_with({"text": [number], "answer_start": [2]}, context)
+    )
+    with pytest.raises(InputError, match="has a text that is"):
+        load_examples(path)
+
+
+def test_numbers_of_a_column_with_gaps_are_those_of_the_context(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    numbers = [rng.choice([rng.randint(0, 9), rng.randint(1000, 2100)]) for _ in range(30)]
+    contexts = [f"Foi em {number}, no rio." for number in numbers]
+    frame = pd.DataFrame({"context": [*contexts, "Nunca."], "question": "?"})
+    frame["answer"], frame["answer_start"] = (
+        [*map(float, numbers), math.nan],
+        [7.0] * 30 + [math.nan],
+    )
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    found = load_examples(tmp_path / "x.csv")["answers"]
+    assert [one["text"] for one in found] == [*([str(number)] for number in numbers), []]
+    frame["context"] = [f"{number}.0 e {number}" for number in numbers] + ["Nunca."]
+    frame["answer_start"] = [0.0] * 30 + [math.nan]
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    found = load_examples(tmp_path / "x.csv")["answers"][:30]
+    assert [one["text"] for one in found] == [[f"{number}.0"] for number in numbers]
+    others = [f"Foi em 1{number}5, {number}.5 ou 1,{number}." for number in numbers]
+    frame["context"] = [*others, "Nunca."]
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    found = load_examples(tmp_path / "x.csv")["answers"][:30]
+    assert [one["text"] for one in found] == [[f"{number}.0"] for number in numbers]

@@ -141,3 +141,8 @@ def test_rows_of_another_form_are_refused():
         metric.compute(predictions=[{"id": "1"}], references=[gold("1", "x")])
     with pytest.raises(InputError, match="`id` and `answers`"):
         squad_metric().compute(predictions=[row("1", "x")], references=[{"id": "1"}])
+    for one, told in (("1992", "a string, '1992'"), (["1992"], "a list,"), (None, "a NoneType")):
+        with pytest.raises(InputError, match=f"references as dicts .* got {told}"):
+            squad_metric().compute(predictions=[row("1", "1992")], references=[one])
+        with pytest.raises(InputError, match=f"predictions as dicts .* got {told}"):
+            squad_metric().compute(predictions=[one], references=[gold("1", "1992")])

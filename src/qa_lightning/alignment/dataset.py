@@ -21,7 +21,7 @@ from qa_lightning.alignment.rows import (
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
-ALIGNMENT_VERSION: Final = 10
+ALIGNMENT_VERSION: Final = 11
 DEFAULT_THRESHOLD: Final = 0.85
 POLICIES: Final = ("repair", "drop", "no_answer", "keep", "strict")
 

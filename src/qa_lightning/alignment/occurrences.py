@@ -2,6 +2,7 @@
 
 import html
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
@@ -69,6 +70,12 @@ def _are_alike(sign: str, written: str) -> bool:
     return sign == plain or (sign in _QUOTES and plain in _QUOTES)
 
 
+def _overlaps(one: Occurrence, others: list[Occurrence]) -> bool:
+    """Tell whether a place has characters in common with others, which are in their order."""
+    before = bisect_left(others, one.end_char, key=lambda other: other.start_char)
+    return before > 0 and others[before - 1].end_char > one.start_char
+
+
 class Wanted:
     """Find the places of one answer in one context.
 
@@ -82,9 +89,19 @@ class Wanted:
         self.context = context
 
     def in_blanks(self, first: int = 0, end: int | None = None) -> list[Occurrence]:
-        """Return the places between two characters at which the same is written, but for blanks."""
+        """Return the places between two characters at which the same is written, but for blanks.
+
+        What stands verbatim keeps its edges: to the form, a hyphen is part of a word or none.
+        """
         form = without_blanks(self.answer.strip()).text.strip()
-        return list(self._places(self.context.blanks, form, first, end)) if form else []
+        if not form:
+            return []
+        found = list(self._places(self.context.blanks, form, first, end))
+        if self.context.blanks.starts is None:  # the form is the text
+            return found
+        raw = Surface(self.context.text, None, None)
+        verbatim = list(self._places(raw, self.answer.strip(), first, end))
+        return sorted([*verbatim, *(one for one in found if not _overlaps(one, verbatim))])
 
     def in_folded(self, first: int = 0, end: int | None = None) -> list[Occurrence]:
         """Return the places at which the same is written, but for case and punctuation."""

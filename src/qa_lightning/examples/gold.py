@@ -26,6 +26,7 @@ _STARTS = ("answer_start", "start", "start_char", "s")
 _ENDS = ("answer_end", "end", "end_char", "e")
 _NOWHERE = (0, -1)  # where files put an answer that there is none of
 _NOT_FOUND = -1  # what a search says, such as that by which cdQA's annotator places answers
+_FLOAT = re.compile(r"(-?\d+)\.0")
 _RANGE = re.compile(r"(\d+):(\d+)")
 _WRITTEN_OUT = re.compile(r"\s*[\[{]\s*[\[{'\"]")
 _NONE_MEANT = frozenset({"noAnswer", "badQuestion"})
@@ -106,16 +107,25 @@ def _parsed(value: Any, context: str) -> Any:
 
 
 def _single(value: Any, start: Any, context: str) -> _Answer:
-    """Return an answer that is no list nor object; a number only where it is seen to stand."""
-    if is_absent(value) and (start is None or whole_number(start) in _NOWHERE):
-        return _Answer("", start)
-    number = None if isinstance(value, str) else whole_number(value)
-    place = whole_number(start)
-    if number is not None and place is not None and context.startswith(str(number), max(place, 0)):
-        return _Answer(str(number), start)
-    if not isinstance(value, str) and start is None:
+    """Return an answer that is no list nor object, as a table's cell has it."""
+    if isinstance(value, str):
+        return _Answer(_without_fraction(value, context), start)
+    if not is_absent(value) and start is None:
         raise FaultError(f"is {kind_name(value)}, not {{text, answer_start}} or a list of these")
     return _Answer(value, start)
+
+
+def _without_fraction(text: str, context: str) -> str:
+    """Return ``1992`` for the ``1992.0`` of a column of numbers, where only that is in the context.
+
+    >>> _without_fraction("1992.0", "Em 1992."), _without_fraction("2.0", "SQuAD 2.0 tem 2.")
+    ('1992', '2.0')
+    """
+    found = _FLOAT.fullmatch(text)
+    if not found or text in context:
+        return text
+    whole = rf"(?<!\d)(?<!\d[.,]){found[1]}(?![.,]?\d)"
+    return found[1] if re.search(whole, context) else text
 
 
 def read_ranges(value: Any, context: str, *, of_tokens: bool = False) -> Gold:
@@ -225,16 +235,26 @@ def _placed(answers: Sequence[_Answer], context: str) -> Gold:
     """Check answers, leave out those that mean none, and look for those without a place."""
     texts, starts, unplaced = [], [], 0
     for answer in answers:
-        text = _read_answer_text(answer.text)
         start = None if is_absent(answer.start) else whole_number(answer.start)
+        is_nowhere = is_absent(answer.start) or start in _NOWHERE
+        if is_absent(answer.text) and is_nowhere:
+            continue
+        text = _read_answer_text(_written(answer.text, start, context))
         # As in the script of SQuAD 2.0: a gold text of nothing is no answer.
-        if not text.strip() and (is_absent(answer.start) or start in _NOWHERE):
+        if not text.strip() and is_nowhere:
             continue
         is_lost = is_absent(answer.start) or start == _NOT_FOUND
         texts.append(text)
         starts.append(_only_place(text, context) if is_lost else _read_start(answer.start))
         unplaced += is_lost
     return Gold(texts, starts, unplaced)
+
+
+def _written(value: Any, start: int | None, context: str) -> Any:
+    """Return a number as text where it is seen to stand, anything else as it is."""
+    number = None if isinstance(value, str) else whole_number(value)
+    is_seen = start is not None and context.startswith(str(number), max(start, 0))
+    return str(number) if number is not None and is_seen else value
 
 
 def _only_place(text: str, context: str) -> int:

@@ -136,7 +136,10 @@ def _read_gold(columns: ColumnNames, required: bool, context: str, row: Mapping[
         form, values = told[0]
         beside = values[1] if len(form) > 1 else lookup(row, columns.beside)
         return _read_form(form, values[0], beside, context)
-    if required and not any(form[0] in row for form in columns.answer_forms if len(form) > 1):
+    # A null is no answer, but for a question of which the row says that it has one.
+    is_answered = first_of(row, columns.is_impossible) is not None
+    nullable = [form for form in columns.answer_forms if len(form) > 1 or not is_answered]
+    if required and not any(form[0] in row for form in nullable):
         raise FaultError("is missing (write empty lists for a question without an answer)")
     return Gold([], [])
 

@@ -1,6 +1,6 @@
 """Our scorer in the dress of an ``evaluate`` metric."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -80,20 +80,27 @@ def _row_types() -> datasets.Features:
 
 def _with_score(prediction: Row) -> Row:
     # `evaluate` can choose between types of rows, but not where one lacks a key of the other.
-    if "id" not in prediction or "prediction_text" not in prediction:
-        raise InputError(
-            f"Expected predictions with `id` and `prediction_text`; got {sorted(prediction)}."
-        )
+    _check_keys(prediction, "predictions", "prediction_text")
     # A missing text would be written as the word "None".
     return {_SCORE: None, **prediction, "prediction_text": prediction["prediction_text"] or ""}
 
 
 def _with_lists(reference: Row) -> Row:
     """Bring gold answers of any form to lists; the places count for nothing here."""
-    if "id" not in reference or "answers" not in reference:
-        raise InputError(f"Expected references with `id` and `answers`; got {sorted(reference)}.")
+    _check_keys(reference, "references", "answers")
     texts = list(texts_of(reference["answers"], str(reference["id"])))
     return {"id": reference["id"], "answers": {"text": texts, "answer_start": [0] * len(texts)}}
+
+
+def _check_keys(row: object, what: str, key: str) -> None:
+    if isinstance(row, Mapping) and "id" in row and key in row:
+        return
+    kind = "string" if isinstance(row, str) else type(row).__name__
+    found = sorted(map(str, row)) if isinstance(row, Mapping) else f"a {kind}, {row!r:.60}"
+    raise InputError(
+        f"Expected {what} as dicts with `id` and `{key}`; got {found}. Texts by id are what "
+        "`squad_scores` takes."
+    )
 
 
 def _score_rows(predictions: Rows, references: Rows, language: str | None) -> dict[str, float]:
