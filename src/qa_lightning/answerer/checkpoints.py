@@ -159,13 +159,12 @@ def contents_of(saved: SavedRun) -> CheckpointContents:
 
 def _weights(saved: SavedRun) -> dict[str, Tensor]:
     """Return the network's tensors, copied, with its adapters merged."""
-    tensors = {k: tensor for k, tensor in saved.weights.items() if isinstance(tensor, Tensor)}
-    for problem in weight_problems(tensors):
+    for problem in weight_problems(saved.weights):
         raise InputError(
             f"Expected the weights of a trained network in {saved.path}; {problem}. It can answer "
             "nothing: take an earlier checkpoint."
         )
-    weights = {name: tensor.clone() for name, tensor in tensors.items()}
+    weights = {name: tensor.clone() for name, tensor in saved.weights.items()}
     adapters = saved.model.get("lora")
     if adapters is None:
         return weights

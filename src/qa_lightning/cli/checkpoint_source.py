@@ -19,7 +19,7 @@ from qa_lightning.cli.filling import fill_plain
 from qa_lightning.cli.room import checkpoint_folder
 from qa_lightning.errors import InputError
 from qa_lightning.folders import locked_folder
-from qa_lightning.resuming import ORDER, resume_problems
+from qa_lightning.resuming import ORDER, check_place, resume_problems
 from qa_lightning.saved import LAST, SavedRun, local_file, newest_whole, write_tokenizer_files
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,7 @@ def check_resumable(saved: SavedRun) -> None:
     Raises:
         InputError: parts of the training's state are missing.
     """
+    check_place(saved.values, saved.path)
     missing = [key for key in TRAINING_STATES if key not in saved.values]
     if missing:
         raise InputError(

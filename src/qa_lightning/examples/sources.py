@@ -3,6 +3,7 @@
 import difflib
 import glob
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -214,7 +215,8 @@ def _expand(path: Path) -> list[Path]:
         return files if files else _refuse_folder(path)
     if path.exists():
         return [path]
-    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
+    names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+    return [Path(name) for name in names if os.path.exists(name)]  # noqa: PTH110  # no broken links
 
 
 def _documents_in(path: Path) -> list[Path]:
@@ -270,5 +272,11 @@ def _identity(path: Path) -> list[object]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"Expected a file of data at {path}; it cannot be read: {error.strerror or error}. "
+            "Name another."
+        ) from error

@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from qa_lightning.errors import InputError
 from qa_lightning.model.optimizer import is_layer
+from qa_lightning.resuming import check_optimizers
 
 
 def shard(network: nn.Module, device_type: str) -> None:
@@ -61,6 +62,8 @@ def read_whole(strategy: Strategy) -> None:
         options = StateDictOptions(full_state_dict=True)
         set_model_state_dict(module, checkpoint.pop("state_dict"), options=options)
         states = checkpoint.get("optimizer_states", [])
+        if states and strategy.optimizers:
+            check_optimizers(states, strategy.optimizers, checkpoint_path)
         for optimizer, state in zip(strategy.optimizers, states, strict=False):
             named = _by_name(state, optimizer, module)
             set_optimizer_state_dict(module, optimizer, named, options=options)

@@ -2,8 +2,9 @@
 
 ``signals`` (what ends a run), ``hearing`` (also while it waits in no Python), ``loading`` (a place
 in the data), ``random_states`` (dropout's next draw), ``places`` (a place in the training: which
-batch of which epoch, validated or not), ``settings`` (what may not change meanwhile), ``callback``
-(brings them together), ``advice`` (what to say of it).
+batch of which epoch, validated or not), ``settings`` (what may not change meanwhile), ``trust``
+(what a stranger may have written of all this), ``callback`` (brings them together), ``advice``
+(what to say of it).
 """
 
 from qa_lightning.resuming.advice import how_to_go_on, way_back
@@ -12,6 +13,7 @@ from qa_lightning.resuming.loading import ResumableLoader, leave_signals_to_pare
 from qa_lightning.resuming.random_states import seeded_generator
 from qa_lightning.resuming.settings import ORDER, resume_problems
 from qa_lightning.resuming.signals import Interrupted, SignalWatch
+from qa_lightning.resuming.trust import check_optimizers, check_place, check_training
 
 __all__ = [
     "ORDER",
@@ -19,6 +21,9 @@ __all__ = [
     "Interrupted",
     "ResumableLoader",
     "SignalWatch",
+    "check_optimizers",
+    "check_place",
+    "check_training",
     "how_to_go_on",
     "leave_signals_to_parent",
     "resume_problems",

@@ -14,6 +14,7 @@ from qa_lightning.resuming.loading import at_place
 from qa_lightning.resuming.places import Place
 from qa_lightning.resuming.random_states import RandomState, random_state, restore_random_state
 from qa_lightning.resuming.settings import KEY, is_within_epoch, rhythm_of, rhythm_problems
+from qa_lightning.resuming.trust import check_place, check_training
 
 _MID_EVALUATION, _NOT_RESTARTED = "restarted_mid_evaluation", "none"
 
@@ -126,6 +127,7 @@ class ExactResume(Callback):
         """Take what was added."""
         if trainer.state.fn != "fit" or KEY not in checkpoint:
             return
+        check_place(checkpoint, trainer.ckpt_path)
         self._found = {**checkpoint[KEY], "step": checkpoint["global_step"]}
         _check_data(trainer, checkpoint)
         if trainer.optimizers:  # a strategy that reads checkpoints after its setup
@@ -133,6 +135,7 @@ class ExactResume(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the rates of this run, and let Lightning begin what is not over."""
+        check_training(trainer)
         self._groups = [_settings_of(optimizer) for optimizer in trainer.optimizers]
         self._let_training_start(trainer)
 

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qa_lightning.saved import is_plain
+
 
 class RandomState(TypedDict):
     """Hold what one process draws next.
@@ -47,6 +49,19 @@ def restore_random_state(state: RandomState) -> None:
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+def is_random_state(state: Any) -> bool:
+    """Return whether a value out of a file can be restored; nothing is."""
+    try:
+        random.Random().setstate(state["python"])
+        name, keys, *rest = state["numpy"]
+        np.random.RandomState().set_state((name, np.array(keys, dtype=np.uint32), *rest))
+        torch.Generator().set_state(state["torch"])
+    except Exception:  # each of the three raises several types
+        return False
+    cuda = state.get("cuda")
+    return cuda is None or (is_plain(cuda) and cuda.dtype is torch.uint8 and cuda.dim() == 1)
 
 
 def seeded_generator(seed: int) -> torch.Generator:

@@ -12,7 +12,7 @@ from qa_lightning.saved.contents import SavedRun, read_run, saved_run, settings_
 from qa_lightning.saved.reading import damage, local_file, read_saved
 from qa_lightning.saved.reasons import reason
 from qa_lightning.saved.tokenizers import TOKENIZER_FILES, write_tokenizer_files
-from qa_lightning.saved.weights import weight_problems
+from qa_lightning.saved.weights import is_plain, weight_problems
 from qa_lightning.saved.writing import LAST, PREVIOUS, checkpoints_need, write_saved
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "SavedRun",
     "checkpoints_need",
     "damage",
+    "is_plain",
     "local_file",
     "newest_whole",
     "read_run",

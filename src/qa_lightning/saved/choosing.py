@@ -27,10 +27,10 @@ def newest_whole(folder: Path, *, resumable: bool, quiet: bool = False) -> Path 
         InputError: there are some, and none can be used.
     """
     last = folder / LAST
-    fault = damage(last) if last.exists() else "it is not there"
+    fault = _fault(last) if last.exists() else "it is not there"
     if fault is None:
         return last
-    others = [file for file in folder.glob("*.ckpt") if file != last and damage(file) is None]
+    others = [file for file in folder.glob("*.ckpt") if file != last]
     steps = {file: _step(file, resumable=resumable) for file in others}
     usable = [file for file in others if steps[file] >= 0]
     if not usable:
@@ -44,6 +44,17 @@ def newest_whole(folder: Path, *, resumable: bool, quiet: bool = False) -> Path 
     if not quiet:
         log.warning("%s: %s; %s, of step %d, is used", last, fault, chosen, steps[chosen])
     return chosen
+
+
+def _fault(file: Path) -> str | None:
+    """Return why a checkpoint cannot be read, as a clause; None if it can."""
+    if problem := damage(file):
+        return problem
+    try:
+        read_saved(file)
+    except InputError as error:
+        return f"it is damaged ({error})"
+    return None
 
 
 def _step(file: Path, *, resumable: bool) -> int:

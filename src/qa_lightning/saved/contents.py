@@ -11,6 +11,7 @@ from qa_lightning.errors import InputError
 from qa_lightning.saved.reading import read_saved
 
 _NETWORK = "network."
+_MOST_STEPS = 10**12
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,9 @@ def _problems(run: SavedRun) -> Iterator[str]:
     for name, group in groups.items():
         if problem := plain_problem(group):
             yield f"of its {name}: {problem}"
+    for key in ("epoch", "global_step"):
+        if not _is_size(count := run.values.get(key) or 0) or count > _MOST_STEPS:
+            yield f"its `{key}` should be a number from 0 and is {count!r:.40}"
     config, files = run.model["config"], run.tokenizer_files
     if not isinstance(config, dict):
         yield f"its network's config is a {type(config).__name__}, not keys and values"

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import torch
 
 from qa_lightning.errors import InputError
 from qa_lightning.saved.reasons import reason
+from qa_lightning.saved.writing import SEAL_LENGTH, seal
 
 _NAME_BYTES = 255
+_AT_ONCE = 1 << 22
+_END_LENGTH = 22
 
 _SHAPES: dict[str, type] = {
     "callbacks": dict,
@@ -98,18 +102,44 @@ def local_file(name: str | PathLike[str]) -> Path:
 def damage(file: Path) -> str | None:
     """Return what is wrong with a checkpoint's file, as a clause; None if it is whole.
 
-    Every byte is compared with its checksum, which `torch.load` never looks at.
+    Every byte is compared with its checksum, which `torch.load` never looks at. A file that
+    another program wrote has those of its tensors alone.
     """
     try:
         if file.stat().st_size == 0:
             return "it is empty"
         with zipfile.ZipFile(file) as archive:
             # torch packs nothing: what is packed could unfold to more than the memory.
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            entries = archive.infolist()
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 return "it is a packed archive, not what torch writes"
+            if any(entry.file_size != entry.compress_size for entry in entries):
+                return "it is damaged (in its directory)"
+            if not _has_no_comment(file):
+                return None if _is_sealed(file) else "it is damaged"
             part = archive.testzip()
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
     except Exception:  # zipfile raises many types for a directory that makes no sense
         return "that file is none, or is cut off or damaged"
     return None if part is None else f"it is damaged (in {part})"
+
+
+def _has_no_comment(file: Path) -> bool:
+    with file.open("rb") as stream:
+        stream.seek(-_END_LENGTH, os.SEEK_END)
+        end = stream.read()
+    return end.startswith(b"PK\5\6") and end.endswith(b"\0\0")
+
+
+def _is_sealed(file: Path) -> bool:
+    """Return whether a file is, to the byte, as `write_saved` left it."""
+    left = file.stat().st_size - SEAL_LENGTH - 2
+    checksum = 0
+    with file.open("rb") as stream:
+        while left > 0 and (data := stream.read(min(left, _AT_ONCE))):
+            checksum = zlib.crc32(data, checksum)
+            left -= len(data)
+        end = stream.read()
+    # As torch wrote it the comment's length was zero.
+    return end == SEAL_LENGTH.to_bytes(2, "little") + seal(zlib.crc32(b"\0\0", checksum))

@@ -1,6 +1,7 @@
 """Plain values and tensors → a checkpoint's file, which appears whole or not at all."""
 
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
@@ -13,6 +14,21 @@ from qa_lightning.folders import Need
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
 """The last checkpoint, and the one before it, kept for the day that the last is damaged."""
+
+_COMMENT = b"qa_lightning crc32=%08x"
+SEAL_LENGTH = len(_COMMENT % 0)
+
+
+def seal(checksum: int) -> bytes:
+    """Return the comment, of the zip that torch writes, that tells its checksum.
+
+    The zip's own checksums leave out its directory, by which torch finds the tensors.
+
+    Args:
+        checksum: CRC-32 of the file as torch wrote it, without a comment.
+    """
+    return _COMMENT % checksum
+
 
 _AT_A_TIME = 4  # last, previous, best, and the one that is being written
 
@@ -72,8 +88,10 @@ class _CheckedFile:
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
         self._error: OSError | None = None
+        self._checksum = 0
 
     def write(self, data: Any) -> int:
+        self._checksum = zlib.crc32(data, self._checksum)
         try:
             return self._file.write(data)
         except OSError as error:
@@ -84,7 +102,9 @@ class _CheckedFile:
         self._file.flush()
 
     def finish(self) -> None:
-        """See all of it on the disk."""
+        """Seal it, and see all of it on the disk."""
+        self._file.seek(-2, os.SEEK_END)  # where a zip has the length of its comment
+        self._file.write(SEAL_LENGTH.to_bytes(2, "little") + seal(self._checksum))
         self._file.flush()
         os.fsync(self._file.fileno())
 
