@@ -2,9 +2,10 @@
 
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, metadata, requires
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from conftest import ROOT
@@ -47,3 +48,16 @@ def test_every_extra_resolves_to_the_pinned_versions() -> None:
             seen.add(str(requirement))
             left += asked(requirement)
     assert len(seen) > len(extras)
+
+
+def test_every_pin_is_for_the_oldest_python_that_is_promised() -> None:
+    """Debian 12 has 3.11.2: a release that wants 3.11.5 leaves pip without a way."""
+    refusing = {}
+    for name, version in pins().items():
+        try:
+            wanted = metadata(name).get("Requires-Python")
+        except PackageNotFoundError:
+            continue
+        if wanted and "3.11.2" not in SpecifierSet(wanted):
+            refusing[name] = (version, wanted)
+    assert not refusing
