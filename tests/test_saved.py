@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 
 from answerer_support import write_checkpoint
@@ -341,6 +342,49 @@ def test_a_second_run_in_a_folder_moves_nothing(
     assert "checkpoint.dirpath" in message
     run("fit", "--config", small)
     assert (folder / "earlier" / "1" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_whoever_shares_either_folder_of_a_run_is_refused(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("fit", "--config", small)
+    folder = tmp_path / "run"
+    other = ("--trainer.default_root_dir", tmp_path / "other")
+    seen = []
+
+    class Second(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+            before = sorted(folder.rglob("*"))
+            for place in (folder / "checkpoints", tmp_path / "link", folder / "." / "checkpoints"):
+                with pytest.raises(InputError, match="no other run"), locked_folder(place, "x"):
+                    pass
+            for arguments in (("--checkpoint.dirpath", folder / "checkpoints", *other), ()):
+                seen.append(fail(capsys, "fit", "--config", small, *arguments))
+            assert sorted(folder.rglob("*")) == before
+
+    (tmp_path / "link").symlink_to(folder / "checkpoints")
+    setting = "test_saved_second"
+    sys.modules[setting] = module = ModuleType(setting)
+    module.Second = Second  # type: ignore[attr-defined]
+    Second.__module__, Second.__qualname__ = setting, "Second"
+    run("fit", "--config", small, "--trainer.callbacks", f"{setting}.Second")
+    assert len(seen) == 2
+    assert all("Expected no other run in" in message for message in seen)
+    assert (folder / "earlier" / "1" / "checkpoints" / "last.ckpt").is_file()
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert not list(folder.rglob(LOCK))
+    assert not (folder / "earlier" / "2").exists()
+
+
+def test_a_save_of_the_same_step_leaves_the_one_before(tmp_path: Path) -> None:
+    storing, last = WholeCheckpointIO(), tmp_path / "last.ckpt"
+    for number, step in enumerate((3, 3, 6, 6, 6)):
+        storing.save_checkpoint({"global_step": step, "save": number}, last)
+    storing = WholeCheckpointIO()  # of a process that goes on
+    storing.load_checkpoint(last)
+    storing.save_checkpoint({"global_step": 6, "save": 5}, last)
+    kept = [read_checkpoint(path) for path in (last, tmp_path / "previous.ckpt")]
+    assert [(each["global_step"], each["save"]) for each in kept] == [(6, 5), (3, 1)]
 
 
 def test_a_second_trainer_in_a_folder_is_refused(

@@ -76,6 +76,20 @@ def test_files_hold_the_latest_evaluation_and_the_history(tmp_path: Path) -> Non
     assert "5,norm/gradients/w,5.0" in (folder / "histograms.csv").read_text()
 
 
+def test_what_a_resumed_run_replays_takes_the_place_of_the_rows_before(tmp_path: Path) -> None:
+    for steps in ((-1, 9, 19, 29), (19, 29, 39), (9, 39, 49)):  # three processes
+        tracker = FileTracker(tmp_path)
+        for step in steps:
+            tracker.log_report(report(step, "Faro"))
+            tracker.log_histograms({"w": torch.tensor([float(step)])}, step=step)
+        with (tmp_path / "val" / "history.csv").open("a") as file:
+            file.write("4")  # a row that a kill has cut
+    for name, each in (("val/history", 2), ("histograms", 1)):
+        rows = list(csv.reader((tmp_path / f"{name}.csv").open()))
+        steps = [row[0] for row in rows[1:] if len(row) == 3]
+        assert steps == [s for s in ("-1", "9", "19", "29", "39", "49") for _ in range(each)]
+
+
 def test_tensorboard_gets_the_same_content(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import plugin_data_pb2

@@ -200,6 +200,26 @@ def test_a_wrong_validation_file_is_told_before_the_training_split_is_prepared(
     assert "absent.json" in message
 
 
+def test_what_needs_tokenizer_and_network_is_told_with_the_rest_and_each_once(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings["model"]["lora"] = {"target_modules": ["nope"]}
+    settings["checkpoint"] = {"monitor": "val/f2"}
+    settings["trainer"]["callbacks"] = [callback(STOPPING, monitor="val_loss")]
+    settings["data"]["val_split"] = "dev"
+    path = write_yaml(tmp_path / "all.yaml", settings)
+    message = fail(capsys, "fit", "--config", path)
+    for text in ("'val/f2'", "'val_loss'", "none for nope", "`data.val_split`"):
+        assert message.count(text) == 1, text
+    (tmp_path / "file").touch()
+    settings["data"]["language"] = "xx"
+    settings["evaluation"] = {"output_dir": str(tmp_path / "file" / "x")}
+    message = fail(capsys, "fit", "--config", write_yaml(path, settings))
+    for text in ("`data.language`", "'xx'", "'val/f2'", "'val_loss'", "`evaluation.output_dir`"):
+        assert message.count(text) == 1, text
+    assert untouched(tmp_path)
+
+
 def test_layers_that_a_network_has_not_are_told(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

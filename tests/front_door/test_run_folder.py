@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from running import RECORDER, read_checkpoint, read_json, read_yaml, recorded, run
+from running import RECORDER, fail, read_checkpoint, read_json, read_yaml, recorded, run
 
 pytestmark = [pytest.mark.front_door]
 
@@ -91,6 +92,51 @@ def test_resuming_moves_nothing(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert not (folder / "earlier").exists()
     assert read_yaml(folder / "config.yaml")["trainer"]["max_epochs"] == 2
+
+
+def test_a_refused_resume_moves_nothing_and_what_was_moved_is_named(
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = tmp_path / "run"
+    run("fit", "--config", small)
+    good = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    (tmp_path / "elsewhere").mkdir()
+    whole = contents(folder)
+    for key, value in (
+        ("optimizer_states", [3]),
+        ("lr_schedulers", [{}]),
+        ("state_dict", {}),
+        ("loops", {}),
+    ):
+        bad = tmp_path / "elsewhere" / "bad.ckpt"
+        torch.save({**good, key: value}, bad)
+        fail(capsys, "fit", "--config", small, "--ckpt_path", bad)
+        assert contents(folder) == whole, key
+    assert not (folder / "earlier").exists()
+
+    (folder / "earlier").mkdir()
+    (folder / "earlier" / "1").mkdir()
+    (folder / "checkpoints").rename(folder / "earlier" / "1" / "checkpoints")
+    run("fit", "--config", small, "--ckpt_path", "last")
+    assert f"--ckpt_path {folder / 'earlier' / '1' / 'checkpoints' / 'last.ckpt'}" in caplog.text
+
+
+def test_what_has_nothing_left_to_train_says_so_and_leaves_checkpoints_alone(
+    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run("fit", "--config", small, "--trainer.max_epochs", 2)
+    folder = tmp_path / "run" / "checkpoints"
+    before = contents(folder)
+    for key, value in (("max_steps", 1), ("max_epochs", 2)):
+        caplog.clear()
+        resume = ("fit", "--config", small, "--ckpt_path", "last", "--trainer.max_epochs", 2)
+        run(*resume, f"--trainer.{key}", value)
+        assert "nothing is left to train" in caplog.text
+        assert f"`trainer.{key}` is {value}" in caplog.text
+        assert contents(folder) == before
 
 
 def test_resuming_an_earlier_run_spares_the_newest_one(small: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ MOMENTS = [
     ("on_before_optimizer_step", 2, "SIGUSR1", 2),
     ("on_validation_batch_start", 1, "SIGTERM", 3),
     ("on_validation_end", 1, "SIGINT", 3),
+    ("on_train_batch_start", 4, "SIGHUP", 2),
     ("on_train_end", 1, "SIGTERM", 3),
 ]
 
@@ -269,6 +271,34 @@ def test_a_signal_raises_unless_it_is_deferred_and_forked_processes_ignore_it() 
         with pytest.raises(Interrupted) as stopped:
             os.kill(os.getpid(), signal.SIGTERM)
         assert stopped.value.code == 143
+
+
+@pytest.mark.parametrize("deferred", [True, False])
+def test_a_dropped_connection_is_heeded_unless_it_is_ignored(deferred: bool) -> None:
+    stop = Interrupted(signal.SIGHUP)
+    assert (stop.code, stop.name) == (129, "SIGHUP")
+    terminal, ours = os.openpty()
+    kept = os.dup(2)
+    os.dup2(ours, 2)
+    os.close(ours)
+    try:
+        with SignalWatch() as watch:
+            watch.defer(deferred)
+            os.close(terminal)
+            with nullcontext() if deferred else pytest.raises(Interrupted):
+                os.kill(os.getpid(), signal.SIGHUP)
+            assert watch.received == signal.SIGHUP
+            os.write(2, b"what a bar draws on a terminal that is gone")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with SignalWatch() as watch:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not watch.received
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_was_ignored_stays_ignored() -> None:

@@ -87,6 +87,7 @@ class BestCheckpoint(RunCheckpoint):
         )
         self.last_every_n_train_steps = every_n_train_steps
         self.last_every_n_minutes = every_n_minutes
+        self._found: dict[str, Any] | None = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a score that a whole validation does not log: there would never be a best."""
@@ -111,9 +112,16 @@ class BestCheckpoint(RunCheckpoint):
 
         Lightning goes by the folder's name: a run whose folder was moved would overwrite its best,
         and a run that goes on from another one's checkpoint would wait to beat a best it has not.
+        What is here is known when training starts: by then another run's results have been moved.
         """
+        self._found = state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over what was loaded."""
+        super().on_train_start(trainer, pl_module)
+        state_dict, self._found = self._found, None
         path = Path(self.dirpath or ".") / f"{self.filename}.ckpt"
-        if path.exists() and state_dict["best_k_models"]:
+        if state_dict is not None and path.exists() and state_dict["best_k_models"]:
             here: dict[str, Any] = dict.fromkeys(
                 ("best_model_path", "kth_best_model_path"), str(path)
             )
@@ -169,12 +177,16 @@ class LastCheckpoint(RunCheckpoint):
         Raises:
             InputError: another run is writing there.
         """
-        place = Path(self.dirpath or trainer.default_root_dir)
+        root = [] if self.dirpath else [Path(trainer.default_root_dir)]
         super().setup(trainer, pl_module, stage)
+        places = [*root, Path(self.dirpath or ".")]
         wanted = stage == "fit" and trainer.is_global_zero and not is_dry(trainer)
         if wanted and not self.is_held:
             option = "default_root_dir` or `dirpath"
-            self._held.enter_context(locked_folder(place, option))
+            with ExitStack() as held:  # both or none
+                for place in places:
+                    held.enter_context(locked_folder(place, option))
+                self._held = held.pop_all()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let go of the folder."""

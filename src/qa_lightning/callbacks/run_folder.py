@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from qa_lightning.callbacks.checkpoints import FOLDER
+from qa_lightning.folders import LOCK
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,19 @@ class RunFolder(SaveConfigCallback):
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave all as it is: what follows may still refuse the run."""
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make room before the first batch, if there is a check of validation."""
+        self._begin(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make room: all checks have passed, and a checkpoint to go on from has been read."""
+        self._begin(trainer)
+
+    def _begin(self, trainer: Trainer) -> None:
         """Make room and write the configuration, on rank zero."""
-        if stage == "fit" and trainer.is_global_zero and not self.already_saved:
+        if trainer.is_global_zero and not self.already_saved:
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
             file, config = folder / self.config_filename, self.config
@@ -95,5 +107,11 @@ def _move_aside(folder: Path, names: Iterable[str]) -> None:
     place = next(place for n in count(1) if not (place := folder / EARLIER / str(n)).exists())
     place.mkdir(parents=True)
     for path in paths:
-        path.rename(place / path.name)
+        if not (path / LOCK).exists():
+            path.rename(place / path.name)
+            continue
+        (place / path.name).mkdir()  # the folder is held for this run: it stays, with its lock
+        for file in path.iterdir():
+            if file.name != LOCK:
+                file.rename(place / path.name / file.name)
     log.warning("%s held the results of an earlier run: they are now in %s", folder, place)

@@ -108,14 +108,17 @@ class RunTracking(Callback):
     # The first of these hooks that is called finds all that `setup` prepares.
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the configuration."""
+        """Start the clock; nothing is written before a checkpoint to go on from has been read."""
         self._fit_began_at = time.perf_counter()
         if self.chooses_steps:
             trainer.log_every_n_steps = 1  # type: ignore[attr-defined]  # until it is known
-        self._begin(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Send the figures of the labels, at the step that a resumed run goes on from."""
+        """Send the configuration if nothing has yet, and the figures of the labels.
+
+        They stand at the step that a resumed run goes on from.
+        """
+        self._begin(trainer)
         self._kept_step = trainer.global_step
         if self.chooses_steps:
             steps = float(trainer.estimated_stepping_batches)

@@ -13,6 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from qa_lightning.cache import Cache, Lease, cache_folder
 from qa_lightning.callbacks import LastCheckpoint
+from qa_lightning.callbacks.checkpoints import FOLDER
+from qa_lightning.callbacks.run_folder import EARLIER
 from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.cli.changed import check_changes
 from qa_lightning.cli.filling import fill_plain
@@ -66,27 +68,50 @@ def checkpoint_path(config: Namespace, command: str) -> str | None:
     if path.exists():
         return str(path)
     if given == "last" and command == "fit":
-        log.warning("there is no %s to resume from: the run starts afresh", path)
+        log.warning(
+            "there is no %s to resume from: the run starts afresh%s", path, _moved_aside(config)
+        )
         return None
     raise InputError(
         f"Expected a checkpoint at {path} (`--ckpt_path {given}`); found none. "
         + _found_in(folder, command)
+        + _moved_aside(config)
     )
 
 
 @contextmanager
 def held_folders(trainer: Trainer, config: Namespace, command: str) -> Iterator[None]:
-    """Hold the folders that `fit` writes into; another one would move its checkpoints away."""
+    """Hold the folders that `fit` writes into; another one would move its checkpoints away.
+
+    Both, wherever they lie: another run may share the one and not the other.
+    """
     root, checkpoints = Path(trainer.default_root_dir), checkpoint_folder(config)
+    wanted = bool(trainer.checkpoint_callbacks) or checkpoints.exists()
     with ExitStack() as held:
         if command == "fit" and trainer.is_global_zero and not is_dry(trainer):
             held.enter_context(locked_folder(root, "trainer.default_root_dir"))
-            if root not in checkpoints.parents:
+            if wanted and root.resolve() != checkpoints.resolve():
                 held.enter_context(locked_folder(checkpoints, "checkpoint.dirpath"))
             for each in trainer.checkpoint_callbacks:
                 if isinstance(each, LastCheckpoint):
                     each.is_held = True
         yield
+
+
+def _moved_aside(config: Namespace) -> str:
+    """Return where the newest of the results is that were moved aside; "" where none were."""
+    folder = checkpoint_folder(config)
+    root = Path(config.get("trainer.default_root_dir") or ".")
+    found = [
+        file
+        for pattern in (f"*/{FOLDER}/{LAST}", f"*/{LAST}")
+        for place in dict.fromkeys((root, folder))
+        for file in (place / EARLIER).glob(pattern)
+    ]
+    if not found:
+        return ""
+    newest = max(found, key=lambda file: file.stat().st_mtime)
+    return f" (an earlier run's is there: `--ckpt_path {newest}` goes on from it)"
 
 
 def _found_in(folder: Path, command: str) -> str:

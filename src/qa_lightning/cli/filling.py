@@ -18,9 +18,11 @@ from qa_lightning.backbones import (
 from qa_lightning.callbacks.evaluation import evaluation_problems
 from qa_lightning.cli.preflight import run_problems
 from qa_lightning.cli.room import disk_problems
-from qa_lightning.datamodule import data_problems, load_tokenizer
+from qa_lightning.datamodule import STAGE_SPLITS, data_problems, load_tokenizer
 from qa_lightning.demo import demo_tokenizer
 from qa_lightning.errors import InputError
+from qa_lightning.examples.sources import file_source
+from qa_lightning.examples.splits import choose_splits
 from qa_lightning.longify import SUPPORTED
 from qa_lightning.model import module_problems
 from qa_lightning.model.attending import check_attention
@@ -38,17 +40,23 @@ def fill_and_check(config: Namespace, command: str) -> None:
         InputError: one line for each problem.
     """
     fill_plain(config)
+    settled = [*module_problems(config.model), *data_problems(config.data)]
+    evaluation = dict(vars(config.evaluation))
+    if evaluation["language"] == config.data.language:  # which is filled in: told of once
+        evaluation["language"] = None
     found = [
-        *module_problems(config.model),
-        *data_problems(config.data),
+        *settled,
         *objective_data_problems(config),
-        *evaluation_problems(config.evaluation),
+        *evaluation_problems(evaluation),
         *run_problems(config, command),
         *split_problems(config.data, command),
     ]
-    if not found:
-        _fill_from_tokenizer(config)
-        found = list(network_problems(config))
+    if not settled:
+        try:
+            _fill_from_tokenizer(config)
+            found += network_problems(config)
+        except InputError as error:
+            found.append(str(error))
     if not found and command == "fit":
         found = list(disk_problems(config, _network_settings(config)))
     if found:
@@ -63,7 +71,7 @@ def fill_and_check(config: Namespace, command: str) -> None:
 
 
 def split_problems(data: Namespace, command: str) -> Iterator[str]:
-    """Yield a sentence if a command has no split to work on."""
+    """Yield a sentence for each split that a command has not to work on."""
     if command == "test" and data.test_split is None:
         yield (
             "Expected `data.test_split` to name the split to test; got none. Set it, or use "
@@ -74,6 +82,14 @@ def split_problems(data: Namespace, command: str) -> Iterator[str]:
             "Expected `data.predict_split` to name the split to answer; got none. Set it, for "
             "example `--data.predict_split test`."
         )
+    if data.data_files and not data.in_memory:
+        source = file_source(data.data_files)
+        for role in STAGE_SPLITS[command]:
+            if (split := data[f"{role}_split"]) is not None:
+                try:
+                    choose_splits(split, source.splits(), source.label)
+                except InputError as error:
+                    yield f"`data.{role}_split`: {error}"
 
 
 def fill_plain(config: Namespace) -> None:

@@ -23,6 +23,7 @@ from qa_lightning.callbacks.logged import (
 from qa_lightning.callbacks.predictions import RULES as PREDICTION_RULES
 from qa_lightning.callbacks.tracking import RULES as TRACKING_RULES
 from qa_lightning.errors import InputError
+from qa_lightning.languages import language_problems
 from qa_lightning.model import QAModule
 from qa_lightning.model.optimizer import schedule_problems
 from qa_lightning.ranges import Rule, number, problems, whole
@@ -105,11 +106,12 @@ def key_problems(config: Namespace) -> Iterator[str]:
             monitors[who] = str(settings["monitor"])
             if kind == EARLY_STOPPING:
                 early[who] = monitors[who]
+    language = config.evaluation.language
+    if list(language_problems(language, "")):  # which is told of the option
+        language = None
     try:
-        scores = evaluation_keys(
-            "val", language=config.evaluation.language, metrics=tuple(config.evaluation.metrics)
-        )
-    except (InputError, TypeError) as error:  # a language, a metric that is none
+        scores = evaluation_keys("val", language=language, metrics=tuple(config.evaluation.metrics))
+    except (InputError, TypeError) as error:  # a metric that is none
         if isinstance(error, InputError):
             yield str(error)
         return

@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -154,6 +155,8 @@ class QALightningCLI(LightningCLI):
             trainer = self._instantiate_trainer({**config["trainer"], **kwargs}, extra)
         except (TypeError, ValueError) as error:  # Lightning's own for values out of range
             raise InputError(f"Expected `trainer:` to hold what can work; got: {error}") from error
+        # It makes room for what all others write.
+        trainer.callbacks.sort(key=lambda each: not isinstance(each, RunFolder))  # type: ignore[attr-defined]
         self.ranks.attach(trainer)
         self.watch.before_end = partial(_pass_on, trainer)
         trainer.loggers = steady_loggers(
@@ -244,7 +247,8 @@ def run(
             )
         except Interrupted as stop:
             if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-                sys.stderr.write((go_on or how_to_go_on)(stop, arguments) + "\n")
+                with suppress(OSError):  # its terminal may be gone
+                    sys.stderr.write((go_on or how_to_go_on)(stop, arguments) + "\n")
             raise
         except MisconfigurationException as error:
             raise InputError(str(error)) from error

@@ -8,7 +8,7 @@ from lightning.fabric.plugins import CheckpointIO, TorchCheckpointIO
 from lightning.pytorch.plugins.io.wrapper import _WrappingCheckpointIO
 from lightning.pytorch.strategies import Strategy
 
-from qa_lightning.saved import LAST, damage, read_saved, write_saved
+from qa_lightning.saved import LAST, damage, local_file, read_saved, write_saved
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -23,7 +23,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
     def __init__(self, agreed: Callable[[Any], Any] = lambda value: value) -> None:
         self._agreed = agreed
-        self._written: set[Path] = set()
+        self._steps: dict[Path, int] = {}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -32,18 +32,23 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        place = Path(path)
-        # What this process has not written itself may be the damaged file that a run was resumed
-        # in spite of: then the one before it is better kept.
-        keep = place.name == LAST and (place in self._written or damage(place) is None)
+        place, step = Path(path), checkpoint.get("global_step", -1)
+        # A second save of a step takes the place of the first: the one before is another step's.
+        # What this process has neither written nor read itself may be the damaged file that a run
+        # was resumed in spite of: then the one before it is better kept.
+        known = self._steps.get(place.resolve())
+        keep = place.name == LAST and known != step and (known is not None or damage(place) is None)
         write_saved(checkpoint, place, keep_previous=keep)
-        self._written.add(place)
+        self._steps[place.resolve()] = step
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read the file that rank zero chose; ``weights_only`` has no effect: it always is."""
-        return read_saved(self._agreed(str(path)), mapped=False)
+        chosen = self._agreed(str(path))
+        contents = read_saved(chosen, mapped=False)
+        self._steps[local_file(chosen).resolve()] = contents.get("global_step", -1)
+        return contents
 
 
 def store_whole(strategy: Strategy) -> None:

@@ -1,5 +1,6 @@
 """Go on from a checkpoint as if the training had never stopped."""
 
+import logging
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,6 +17,12 @@ from qa_lightning.resuming.random_states import RandomState, random_state, resto
 from qa_lightning.resuming.settings import KEY, is_within_epoch, rhythm_of, rhythm_problems
 from qa_lightning.resuming.trust import check_place, check_training
 
+log = logging.getLogger(__name__)
+
+_NOTHING = (
+    "nothing is left to train: the checkpoint is of the end of %s, and `trainer.%s` is %d. Raise "
+    "it to train on; checkpoints stay as they are"
+)
 _MID_EVALUATION, _NOT_RESTARTED = "restarted_mid_evaluation", "none"
 
 
@@ -169,11 +176,17 @@ class ExactResume(Callback):
         place = Place.from_state_dict(self._found["place"])
         trainer.should_stop = place.stopping
         loop = trainer.fit_loop.epoch_loop
-        is_done = loop.max_steps != -1 and self._found["step"] >= loop.max_steps
-        if is_done and place.batch and not place.validated and self._max_steps is None:
+        step, most = self._found["step"], trainer.fit_loop.max_epochs or -1
+        is_due = step == loop.max_steps and place.batch and not place.validated
+        if is_due and self._max_steps is None:
             # Lightning begins nothing when all steps are done.
             self._max_steps = loop.max_steps
-            loop.max_steps = self._found["step"] + 1
+            loop.max_steps = step + 1
+        elif self._max_steps is None and trainer.is_global_zero:
+            if -1 < loop.max_steps <= step:
+                log.warning(_NOTHING, f"step {step}", "max_steps", loop.max_steps)
+            elif -1 < most <= place.epoch:
+                log.warning(_NOTHING, f"epoch {place.epoch}", "max_epochs", most)
 
     def _count_steps_as_before(self, trainer: Trainer) -> None:
         if self._max_steps is not None:

@@ -55,5 +55,5 @@ def at_place(states: list[dict[str, Any]], *, epoch: int, batches: int) -> list[
 
 def leave_signals_to_parent(worker: int) -> None:
     """Let a worker live until its loader ends it: the step that a signal ends may need a batch."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -11,8 +11,11 @@ from typing import Any, Self
 from qa_lightning.resuming.hearing import Hearing, end_at_once
 
 SIGNALS = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
 ]
+_OUTPUTS = (1, 2)
 
 PATIENCE = 5.0
 """Seconds for the main thread to come back from what it waits for, if nothing is to be saved."""
@@ -42,7 +45,7 @@ class Interrupted(SystemExit):
 
 
 class SignalWatch:
-    """Take SIGTERM, SIGINT and SIGUSR1 for as long as the ``with`` block runs.
+    """Take SIGTERM, SIGINT, SIGUSR1 and SIGHUP for as long as the ``with`` block runs.
 
     A signal raises `Interrupted` where it arrives, unless signals are deferred: then it is kept in
     ``received`` for whoever asks at the end of a step. A second SIGINT ends the process at once,
@@ -68,8 +71,10 @@ class SignalWatch:
         self._process = os.getpid()
         self._before: dict[signal.Signals, Any] = {}
         self._hearing: Hearing | None = None
+        self._terminals: list[int] = []
 
     def __enter__(self) -> Self:
+        self._terminals = [number for number in _OUTPUTS if os.isatty(number)]
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 before = signal.getsignal(number)
@@ -110,6 +115,11 @@ class SignalWatch:
         if os.getpid() != self._process:
             return
         self.received = self.received or number
+        for output in self._terminals:
+            if not os.isatty(output):  # hung up: a bar's next character would end the run unsaved
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, output)
+                os.close(nothing)
         if number == signal.SIGINT:
             # By the system: this process may be waiting where no Python runs.
             signal.signal(number, signal.SIG_DFL)

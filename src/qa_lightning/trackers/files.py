@@ -1,6 +1,7 @@
 """The tracker that every run has, whatever its logger: files in the run's folder."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from qa_lightning.reports.drawing import draw, to_svg
 from qa_lightning.reports.tables import to_csv
 from qa_lightning.reports.writing import replace_file
 from qa_lightning.trackers.interface import Config, Report, Tracker
+
+_COLUMNS = ["step", "name", "value"]
 
 
 class FileTracker(Tracker):
@@ -26,6 +29,7 @@ class FileTracker(Tracker):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._newest: dict[Path, int] = {}
 
     def log_config(self, config: Config) -> None:
         """Write the configuration of the command."""
@@ -51,13 +55,31 @@ class FileTracker(Tracker):
         """Do nothing: the checkpoint is in the run's folder."""
 
     def _extend(self, path: Path, figures: Mapping[str, float], step: int) -> None:
+        """Add rows; those that a run which goes on from an earlier step replays are replaced."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        with path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if is_new:
-                writer.writerow(("step", "name", "value"))
-            writer.writerows((step, name, value) for name, value in figures.items())
+        if path not in self._newest:
+            self._newest[path] = max((int(row[0]) for row in _rows_of(path)), default=-1)
+        if step <= self._newest[path] or not path.exists():
+            kept = [row for row in _rows_of(path) if int(row[0]) != step or row[1] not in figures]
+            kept += [[str(step), name, str(value)] for name, value in figures.items()]
+            kept.sort(key=lambda row: int(row[0]))
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *kept])
+            _replace(path, text.getvalue())
+        else:
+            with path.open("a", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerows((step, name, value) for name, value in figures.items())
+        self._newest[path] = max(self._newest[path], step)
+
+
+def _rows_of(path: Path) -> list[list[str]]:
+    """Return the whole rows of a history: a kill may have cut the last."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    return [row for row in rows if len(row) == len(_COLUMNS) and row[0].lstrip("-").isdigit()]
 
 
 def _last_part(key: str) -> str:
