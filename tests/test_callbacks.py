@@ -285,10 +285,13 @@ def test_the_best_there_was_is_taken_over_where_its_checkpoint_is(tmp_path: Path
     here.mkdir()
     state = state_of(tmp_path / "there", 70.0)
     best = BestCheckpoint(dirpath=str(here))
+    nothing: Any = None
     best.load_state_dict(state)
+    best.on_train_start(nothing, nothing)
     assert best.best_model_score is None  # its file is elsewhere: no best yet
     (here / "best.ckpt").touch()
     best.load_state_dict(state)
+    best.on_train_start(nothing, nothing)
     assert float(best.best_model_score) == 70
     assert best.best_model_path == str(here / "best.ckpt")
     assert set(best.best_k_models) == {best.best_model_path}

@@ -368,7 +368,7 @@ def test_without_a_tracker_there_are_files(without_logger: Path, tmp_path: Path)
     assert (folder / "validate.json").is_file()
     steps = [row["step"] for row in csv.DictReader((folder / "val" / "history.csv").open())]
     assert list(dict.fromkeys(steps)) == ["4", "9"]  # the validated checkpoint's step, not 0
-    assert steps.count("9") > steps.count("4")
+    assert steps.count("9") == steps.count("4")  # its rows replaced those of the same step
 
 
 def training_losses(folder: Path) -> list[float]:
@@ -458,6 +458,7 @@ def test_training_is_kept_once_a_step_though_batches_are_accumulated(tmp_path: P
     trainer: Any = SimpleNamespace(
         state=SimpleNamespace(fn=TrainerFn.FITTING),
         datamodule=None,
+        is_global_zero=False,
         loggers=[],
         log_every_n_steps=2,
         global_step=6,

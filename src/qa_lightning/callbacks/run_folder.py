@@ -29,7 +29,8 @@ class RunFolder(SaveConfigCallback):
 
     Nothing of an earlier run is overwritten: where the folder holds another run's results and
     ``fit`` does not resume from them, they are moved to ``earlier/1``, ``earlier/2``, … in it,
-    and checkpoints in a folder of the user's choice likewise.
+    and checkpoints in a folder of the user's choice likewise. It is the first of the callbacks, so
+    that nothing of this run is there by then.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

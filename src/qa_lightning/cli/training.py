@@ -155,7 +155,6 @@ class QALightningCLI(LightningCLI):
             trainer = self._instantiate_trainer({**config["trainer"], **kwargs}, extra)
         except (TypeError, ValueError) as error:  # Lightning's own for values out of range
             raise InputError(f"Expected `trainer:` to hold what can work; got: {error}") from error
-        # It makes room for what all others write.
         trainer.callbacks.sort(key=lambda each: not isinstance(each, RunFolder))  # type: ignore[attr-defined]
         self.ranks.attach(trainer)
         self.watch.before_end = partial(_pass_on, trainer)

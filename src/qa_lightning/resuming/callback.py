@@ -1,6 +1,5 @@
 """Go on from a checkpoint as if the training had never stopped."""
 
-import logging
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,15 +13,15 @@ from qa_lightning.errors import InputError
 from qa_lightning.resuming.loading import at_place
 from qa_lightning.resuming.places import Place
 from qa_lightning.resuming.random_states import RandomState, random_state, restore_random_state
-from qa_lightning.resuming.settings import KEY, is_within_epoch, rhythm_of, rhythm_problems
+from qa_lightning.resuming.settings import (
+    KEY,
+    is_within_epoch,
+    rhythm_of,
+    rhythm_problems,
+    tell_if_nothing_is_left,
+)
 from qa_lightning.resuming.trust import check_place, check_training
 
-log = logging.getLogger(__name__)
-
-_NOTHING = (
-    "nothing is left to train: the checkpoint is of the end of %s, and `trainer.%s` is %d. Raise "
-    "it to train on; checkpoints stay as they are"
-)
 _MID_EVALUATION, _NOT_RESTARTED = "restarted_mid_evaluation", "none"
 
 
@@ -183,10 +182,7 @@ class ExactResume(Callback):
             self._max_steps = loop.max_steps
             loop.max_steps = step + 1
         elif self._max_steps is None and trainer.is_global_zero:
-            if -1 < loop.max_steps <= step:
-                log.warning(_NOTHING, f"step {step}", "max_steps", loop.max_steps)
-            elif -1 < most <= place.epoch:
-                log.warning(_NOTHING, f"epoch {place.epoch}", "max_epochs", most)
+            tell_if_nothing_is_left({"step": (step, loop.max_steps), "epoch": (place.epoch, most)})
 
     def _count_steps_as_before(self, trainer: Trainer) -> None:
         if self._max_steps is not None:
