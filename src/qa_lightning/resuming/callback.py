@@ -10,16 +10,11 @@ from torch import distributed
 from torch.optim.lr_scheduler import LambdaLR
 
 from qa_lightning.errors import InputError
+from qa_lightning.resuming.beginning import settings_of, tell_if_nothing_is_left
 from qa_lightning.resuming.loading import at_place
 from qa_lightning.resuming.places import Place
 from qa_lightning.resuming.random_states import RandomState, random_state, restore_random_state
-from qa_lightning.resuming.settings import (
-    KEY,
-    is_within_epoch,
-    rhythm_of,
-    rhythm_problems,
-    tell_if_nothing_is_left,
-)
+from qa_lightning.resuming.settings import KEY, is_within_epoch, rhythm_of, rhythm_problems
 from qa_lightning.resuming.trust import check_place, check_training
 
 _MID_EVALUATION, _NOT_RESTARTED = "restarted_mid_evaluation", "none"
@@ -142,7 +137,7 @@ class ExactResume(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the rates of this run, and let Lightning begin what is not over."""
         check_training(trainer)
-        self._groups = [_settings_of(optimizer) for optimizer in trainer.optimizers]
+        self._groups = [settings_of(optimizer) for optimizer in trainer.optimizers]
         self._let_training_start(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -214,14 +209,6 @@ class ExactResume(Callback):
         elif is_due:
             loop._batches_that_stepped -= 1  # which passing by the validation makes up for
         self._validated = place.validated
-
-
-def _settings_of(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Return the groups' settings but for the rate of the moment, which the schedule decides."""
-    return [
-        {key: value for key, value in group.items() if key not in ("params", "lr")}
-        for group in optimizer.param_groups
-    ]
 
 
 def _apply_rates(trainer: Trainer, settings: list[list[dict[str, Any]]]) -> None:

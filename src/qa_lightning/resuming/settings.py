@@ -1,6 +1,5 @@
 """Settings that a training which goes on cannot take: the others are applied."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -84,20 +83,3 @@ def _sentence(key: str, before: Any, now: Any, reason: str) -> str:
         f"Expected `{key}` to stay {before!r}, with which {reason}; got {now!r}. Leave it out, or "
         "begin a new run from the exported weights."
     )
-
-
-def tell_if_nothing_is_left(ends: Mapping[str, tuple[int, int]]) -> None:
-    """Warn of a training that goes on from its end, or from beyond it.
-
-    Args:
-        ends: by ``step`` and ``epoch``, how many are done, and how many there shall be; -1 for no
-            end.
-    """
-    for unit, (done, most) in ends.items():
-        if -1 < most <= done:
-            logging.getLogger(__name__).warning(
-                "nothing is left to train: the checkpoint is of the end of %s %d, and "
-                "`trainer.max_%ss` is %d. Raise it to train on; checkpoints stay as they are",
-                *(unit, done, unit, most),
-            )
-            return
