@@ -59,7 +59,8 @@ def fill_and_check(config: Namespace, command: str) -> None:
             found.append(str(error))
     if not found and command == "fit":
         found = list(disk_problems(config, _network_settings(config)))
-    if found:
+    if found:  # alone, they are told with what else is wrong in the files, when these are opened
+        found += absent_split_problems(config.data, command)
         raise InputError("\n".join(dict.fromkeys(found)))
     if command == "fit":
         _fill_epochs(config.trainer)
@@ -82,6 +83,10 @@ def split_problems(data: Namespace, command: str) -> Iterator[str]:
             "Expected `data.predict_split` to name the split to answer; got none. Set it, for "
             "example `--data.predict_split test`."
         )
+
+
+def absent_split_problems(data: Namespace, command: str) -> Iterator[str]:
+    """Yield a sentence for each split that the data files have not."""
     if data.data_files and not data.in_memory:
         source = file_source(data.data_files)
         for role in STAGE_SPLITS[command]:
