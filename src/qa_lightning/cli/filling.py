@@ -87,14 +87,19 @@ def split_problems(data: Namespace, command: str) -> Iterator[str]:
 
 def absent_split_problems(data: Namespace, command: str) -> Iterator[str]:
     """Yield a sentence for each split that the data files have not."""
-    if data.data_files and not data.in_memory:
+    if not data.data_files or data.in_memory:
+        return
+    try:
         source = file_source(data.data_files)
-        for role in STAGE_SPLITS[command]:
-            if (split := data[f"{role}_split"]) is not None:
-                try:
-                    choose_splits(split, source.splits(), source.label)
-                except InputError as error:
-                    yield f"`data.{role}_split`: {error}"
+    except InputError as error:  # no paths at all
+        yield f"`data.data_files`: {error}"
+        return
+    for role in STAGE_SPLITS[command]:
+        if (split := data[f"{role}_split"]) is not None:
+            try:
+                choose_splits(split, source.splits(), source.label)
+            except InputError as error:
+                yield f"`data.{role}_split`: {error}"
 
 
 def fill_plain(config: Namespace) -> None:
