@@ -23,10 +23,6 @@ TESTERS: Final = (
     *("nbclient", "ipykernel", "matplotlib", "accelerate"),
 )
 LEFT_OUT: Final = {"dev", "docs"}
-BESIDE_TESTS: Final = (
-    *("tests", "configs", "docs", "notebooks", "benchmarks"),
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "mkdocs.yml", "pyproject.toml"),
-)
 
 
 def run(*command: object, cwd: Path = ROOT) -> None:
@@ -101,26 +97,23 @@ def check_contents(wheel: Path, archive: Path) -> None:
         need(name in inside, f"the source archive has no {name}")
 
 
-def check_installed(wheel: Path, tests: str) -> None:
-    """Run the front-door tests on the wheel with its extras, far from the source.
+def check_installed(wheel: Path, archive: Path, tests: str) -> None:
+    """Run the archive's front-door tests on the wheel with its extras, far from the source.
 
     Args:
         wheel: built.
+        archive: built with it; its tests are of the same moment, whatever goes on in the tree.
         tests: pytest's expression for the marks of the tests to run.
     """
     extras = ",".join(sorted(set(project()["optional-dependencies"]) - LEFT_OUT))
     python, constraints = environment("clean"), ("--constraint", ROOT / "constraints.txt")
     run(python, "-m", "pip", "install", "--quiet", *constraints, f"{wheel}[{extras}]", *TESTERS)
-    away = WORK / "away"
-    shutil.rmtree(away, ignore_errors=True)
-    ignored = shutil.ignore_patterns("__pycache__")
-    away.mkdir()
-    for name in BESIDE_TESTS:
-        place = ROOT / name
-        if place.is_dir():
-            shutil.copytree(place, away / name, ignore=ignored)
-        else:
-            shutil.copy(place, away / name)
+    unpacked = WORK / "away"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    with tarfile.open(archive) as opened:
+        opened.extractall(unpacked, filter="data")
+    (away,) = unpacked.iterdir()
+    shutil.rmtree(away / "src")
     run(
         python,
         "-c",
@@ -139,7 +132,7 @@ def main() -> None:
     wheel, archive = build()
     check_contents(wheel, archive)
     run(sys.executable, "docs/building/make.py")
-    check_installed(wheel, given.tests)
+    check_installed(wheel, archive, given.tests)
     print(f"release-check: {version} can be released")
 
 
