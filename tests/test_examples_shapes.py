@@ -243,6 +243,26 @@ def test_texts_without_places_are_looked_for(
     assert texts == [[row["answers"]["text"][0]] for row in rows]
 
 
+@pytest.mark.parametrize("suffix", ["json", "parquet"])
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_nulls_in_place_of_answers_are_counted_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, lost: int
+) -> None:
+    rows = made_rows(4)
+    rows[5] |= {"answers": {"text": [], "answer_start": []}}  # an answer that there is none of
+    held = [{**row, "answers": None} if i < lost else row for i, row in enumerate(rows)]
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "json":
+        write(path, held)
+    else:
+        pq.write_table(pa.Table.from_pylist(held), path)
+    with caplog.at_level(logging.WARNING):
+        found = load_examples(path).to_list()
+    assert sum(not row["answers"]["text"] for row in found) == lost + 1
+    told = [record.getMessage() for record in caplog.records if "null" in record.getMessage()]
+    assert [f"{lost} rows have a null" in line for line in told] == [True] * bool(lost)
+
+
 def newsqa(rows: list[Row]) -> list[Row]:
     """NewsQA's table: a row a question, ranges of all annotators, of whom some saw no answer."""
     table = []

@@ -2,7 +2,7 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -198,14 +198,19 @@ def _place(row: int, parts: Iterable[tuple[Slice, SplitRows]]) -> str:
     raise IndexError(row)
 
 
-def warn_of_unplaced(count: int, label: str) -> None:
-    """Log how many answers came without a place."""
-    if count:
-        _logger.warning(
-            "%s: %d answers have a text and no place; where it stands once in its context, that is "
-            "taken, else 0: `data.alignment: repair` looks for these",
-            *(label, count),
-        )
+_DOUBTS = {
+    "unplaced": "answers have a text and no place; where it stands once in its context, that is "
+    "taken, else 0: `data.alignment: repair` looks for these",
+    "null": "rows have a null where answers belong, and are read as questions without an answer; "
+    "leave them out if their answers are only not known",
+}
+
+
+def warn_of_doubts(doubts: Mapping[str, int], label: str) -> None:
+    """Log what was read in one of several ways that it could be meant, a line for each kind."""
+    for kind, told in _DOUBTS.items():
+        if count := doubts.get(kind):
+            _logger.warning("%s: %d %s", label, count, told)
 
 
 def warn_of_empty_texts(table: pa.Table, label: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -17,8 +18,8 @@ from qa_lightning.examples.checks import (
     check_faults,
     check_unique,
     complete_ids,
+    warn_of_doubts,
     warn_of_empty_texts,
-    warn_of_unplaced,
 )
 from qa_lightning.examples.rows import RowsTable, rows_table
 from qa_lightning.examples.schema import CANONICAL_FEATURES, CANONICAL_SCHEMA, ColumnNames, RawBatch
@@ -142,7 +143,7 @@ def _read_split(
 ) -> SplitRows:
     places, tables = Places(), [CANONICAL_SCHEMA.empty_table()]
     faults: list[tuple[int, str]] = []
-    seen, unplaced = "", 0
+    seen, doubts = "", Counter[str]()
     for batch in opened.batches(split, columns):
         if batch.origin != seen:
             check_columns(batch, columns, answers=answers)
@@ -150,9 +151,9 @@ def _read_split(
         read = _read_batch(batch, columns, answers, tell)
         tables.append(read.table)
         faults += [(places.num_rows + row, what) for row, what in read.faults]
-        unplaced += read.unplaced
+        doubts += read.doubts
         places.add(batch)
-    warn_of_unplaced(unplaced, f"{opened.label} ({split})")
+    warn_of_doubts(doubts, f"{opened.label} ({split})")
     rows = SplitRows(pa.concat_tables(tables), faults, places)
     # Made-up ids of two splits must not meet.
     return complete_ids(rows, columns, f"{split}-" if len(chosen) > 1 else "")
@@ -169,16 +170,16 @@ def _read_batch(
     table = canonical_table(batch.rows, columns, answers_required=answers)
     if table is not None:
         tell(table.num_rows)
-        return RowsTable(table, [])
-    tables, faults, unplaced = [CANONICAL_SCHEMA.empty_table()], [], 0
+        return RowsTable(table, [], Counter())
+    tables, faults, doubts = [CANONICAL_SCHEMA.empty_table()], [], Counter[str]()
     for start in range(0, batch.rows.num_rows, _SLICE_ROWS):
         rows = row_dicts(batch.rows.slice(start, _SLICE_ROWS))
         read = rows_table(rows, columns, answers_required=answers)
         tables.append(read.table)
         faults += [(start + row, what) for row, what in read.faults]
-        unplaced += read.unplaced
+        doubts += read.doubts
         tell(len(rows))
-    return RowsTable(pa.concat_tables(tables), faults, unplaced)
+    return RowsTable(pa.concat_tables(tables), faults, doubts)
 
 
 def _select(

@@ -1,5 +1,6 @@
 """Raw rows → examples, one by one: the reference for what a row may look like."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ class _Example(NamedTuple):
 
 
 _BLANK = _Example("", "", "", "", Gold([], []))
+_NULL = Gold([], [])  # of a row with a null where answers belong
 
 
 class RowsTable(NamedTuple):
@@ -30,12 +32,13 @@ class RowsTable(NamedTuple):
     Attributes:
         table: the columns.
         faults: row in the table, what.
-        unplaced: answers that came without a place.
+        doubts: how many answers came without a place ("unplaced") and how many rows with a null
+            where answers belong ("null"), which is read as no answer.
     """
 
     table: pa.Table
     faults: list[tuple[int, str]]
-    unplaced: int = 0
+    doubts: Counter[str]
 
 
 def rows_table(rows: Sequence[Row], columns: ColumnNames, *, answers_required: bool) -> RowsTable:
@@ -49,8 +52,11 @@ def rows_table(rows: Sequence[Row], columns: ColumnNames, *, answers_required: b
         examples.append(example)
         if found:
             faults.append((index, "; ".join(found)))
-    unplaced = sum(example.gold.unplaced for example in examples)
-    return RowsTable(_to_table(examples), faults, unplaced)
+    doubts = Counter(
+        unplaced=sum(example.gold.unplaced for example in examples),
+        null=sum(example.gold is _NULL for example in examples),
+    )
+    return RowsTable(_to_table(examples), faults, doubts)
 
 
 def lookup(row: Mapping[str, Any], name: str) -> Any:
@@ -141,7 +147,7 @@ def _read_gold(columns: ColumnNames, required: bool, context: str, row: Mapping[
     nullable = [form for form in columns.answer_forms if len(form) > 1 or not is_answered]
     if required and not any(form[0] in row for form in nullable):
         raise FaultError("is missing (write empty lists for a question without an answer)")
-    return Gold([], [])
+    return _NULL if required else Gold([], [])
 
 
 def _is_told(form: Sequence[str], values: Sequence[Any]) -> bool:
