@@ -1,13 +1,14 @@
 """Bars: every phase that may be long tells how far it is, from its first to its last example."""
 
 import io
+import re
 from collections import defaultdict
 
 import pytest
 from rich.console import Console
 
 from qa_lightning import QADataModule, bars
-from qa_lightning.bars import Bars
+from qa_lightning.bars import Bars, Lines, Pace
 from qa_lightning.cli import audit
 from qa_lightning.datamodule import preparation
 
@@ -81,3 +82,39 @@ def test_nobody_who_looks_no_bars(monkeypatch, capsys):
         told("questions", 1, 2)
     assert bars.is_quiet()
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_file_is_told_now_and_then(monkeypatch, capsys):
+    monkeypatch.setenv("CI", "true")
+    with Bars(pace=Pace(0.02)) as told:
+        told("val: windows", 300, 1_820)
+        told._lines._thread.join(0.3)
+        told("val: tokens", 20, 820)
+    told._lines._thread.join(2)
+    assert not told._lines._thread.is_alive()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"val: windows: 300 of 1,820, 0:00:\d\d left\n", err)
+
+
+def test_lines_come_ever_more_rarely_and_say_how_far_it_is(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+    pace, due = Pace(0.5, most=60.0), []
+    for second in range(400):
+        now[0] = 100.0 + second / 2
+        if pace.is_due():
+            due.append(second / 2)
+    assert due == [0.5, 5.5, 15.5, 35.5, 75.5, 135.5, 195.5]
+    lines = Lines()
+    monkeypatch.setattr(lines._thread, "start", lambda: None)
+    lines("loading PyTorch", 0)
+    assert lines.line() == "loading PyTorch …"
+    now[0] += 65
+    assert lines.line() == "loading PyTorch: 0:01:05 so far"
+    lines("train: reading", 400)
+    now[0] += 10
+    assert lines.line() == "train: reading: 400, 0:00:10 so far"
+    lines("train: windows", 500, 1_500)
+    now[0] += 10
+    assert lines.line() == "train: windows: 500 of 1,500, 0:00:20 left"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,95 @@ def test_seeds_of_a_setting_are_one_run_with_a_spread(tmp_path: Path, capsys: An
     apart = run("compare", *folders, "--by_run", "--show", 0, "--json", file)
     assert len(read_json(file)["comparisons"]) == 3
     assert "won" in apart
+
+
+def test_several_settings_have_their_letters_and_are_corrected_for_together(
+    tmp_path: Path,
+) -> None:
+    given = {
+        name: (
+            lambda place, every=every: place % every != 0,
+            {"model": {"learning_rate": every}},
+        )
+        for name, every in (("base", 2), ("same", 3), ("better", 9), ("worse", 1))
+    }
+    folders = runs(tmp_path, given, count=60)
+    file, page = tmp_path / "out.json", tmp_path / "out.html"
+    text = run("compare", *folders, "--json", file, "--html", page)
+    assert text.splitlines()[-2:] == [
+        f"{file}: all figures, and all answers that changed",
+        f"{page}: a page to read",
+    ]
+    found = read_json(file)["comparisons"]
+    assert [each["first"]["letter"] for each in found] == ["A", "A", "A"]
+    assert [each["second"]["letter"] for each in found] == ["B", "C", "D"]
+    for letter, name in zip("BCD", folders[1:], strict=True):
+        assert re.search(rf"^{letter}: {re.escape(name)} *$", text, re.MULTILINE)
+        assert f"{letter} less A: F1 " in text
+        assert f"<h2>{letter} less A</h2>" in page.read_text()
+    for group in ("overall", "parts"):
+        for score in ("exact_match", "f1"):
+            entries = [e for each in found for e in each[group] if e["name"] == score]
+            assert len(entries) == 3 * (1 if group == "overall" else 2)
+            corrected = holm([entry["p"] for entry in entries])
+            assert [entry["p_corrected"] for entry in entries] == pytest.approx(corrected)
+    (one,) = compare_runs(read_runs([Path(folder) for folder in folders[:2]]))
+    assert {entry.p_corrected for entry in one.overall} == {None}
+
+
+def test_many_settings_that_are_alike_seldom_give_an_alarm() -> None:
+    """Of three settings with five parts each, all as good as the first, 5 % alarm and not 12."""
+    generator = np.random.default_rng(7)
+    alarms = 0
+    for _ in range(CASES):
+        gaps = generator.normal(size=(3, 30, 5))
+        p_values = [
+            swap_tests(each, resamples=300, seed=int(generator.integers(99))) for each in gaps
+        ]
+        alarms += min(holm([p for each in p_values for p in each])) < 0.05
+    assert alarms / CASES <= likely(0.05)[1]
+
+
+def test_parts_on_few_contexts_are_told_and_not_tested(tmp_path: Path) -> None:
+    asked = questions(60)
+    for place, record in enumerate(asked.values()):
+        record["parts"] = {"question_word": [0, "rare" if place < 10 else "usual"],
+                           "windows": [0, "one" if place < 12 else "more"]}  # fmt: skip
+    names = list(asked)
+    bad, good = (
+        write_run(tmp_path / name, asked,
+                  {q: asked[q]["golds"][0] if is_good or place >= 12 else "x"
+                   for place, q in enumerate(names)})
+        for name, is_good in (("bad", False), ("good", True))
+    )  # fmt: skip
+    (comparison,) = compare_runs(read_runs([bad, good]))
+    parts = {entry.part: entry for entry in comparison.parts if entry.name == "f1"}
+    assert {name: entry.contexts for name, entry in parts.items()} == {
+        "rare": 5, "usual": 25, "one": 6, "more": 24,
+    }  # fmt: skip
+    assert parts["rare"].p is None is parts["rare"].p_corrected
+    assert parts["one"].p == 2 / 2**6
+    assert parts["one"].p_corrected == 3 * 2 / 2**6  # of three that could be told, and not four
+    lines = run("compare", bad, good).splitlines()
+    (rare,) = (line for line in lines if line.strip().startswith("rare"))
+    assert rare.split() == ["rare", "10", "0.0", "100.0", "+100.0", "few"]
+    assert max(map(len, lines)) > 80  # a file is not folded
+
+
+def test_a_difference_that_other_seeds_may_not_have_is_not_called_sure(tmp_path: Path) -> None:
+    given = {
+        f"{name}{seed}": (
+            lambda place, every=every: place % every != 0,
+            {"model": {"learning_rate": rate}, "seed_everything": seed},
+        )
+        for name, rate, seed, every in (
+            ("a", 1, 0, 2), ("a", 1, 1, 2), ("b", 2, 0, 2), ("b", 2, 1, 60),
+        )
+    }  # fmt: skip
+    folders = runs(tmp_path, given, count=60)
+    text = run("compare", *folders, "--show", 0)
+    assert "these runs differ by more than chance, but their seeds differ so much" in text
+    assert "more than chance would give" not in text
 
 
 def test_other_questions_are_refused_or_left_out_and_told(

@@ -4,6 +4,7 @@ import io
 import os
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from qa_lightning.alignment import AlignmentAudit
-from qa_lightning.bars import is_quiet
-from qa_lightning.callbacks import RunTracking
+from qa_lightning.bars import Pace, is_quiet
+from qa_lightning.callbacks import RunTracking, terminal
 from qa_lightning.callbacks.run_lines import time_left
 from qa_lightning.callbacks.terminal import (
     Figure,
@@ -109,7 +110,7 @@ def test_wandb_draws_no_charts_into_log_files(monkeypatch: pytest.MonkeyPatch) -
 def test_a_resumed_run_compares_with_the_scores_before() -> None:
     tracking = RunTracking()
     tracking.load_state_dict({"scores": {20: {"f1": 40.0}, 10: {"f1": 50.0, "loss": 3.0}}})
-    trainer: Any = SimpleNamespace(callbacks=[tracking])
+    trainer: Any = SimpleNamespace(callbacks=[tracking], global_step=20)
     progress = TerminalProgress(quiet=True)
     model: Any = None
     progress.on_train_start(trainer, model)
@@ -150,6 +151,26 @@ def test_a_quiet_run_says_one_line_a_validation(
     for epoch, line in enumerate(lines[2:4]):
         assert re.match(rf"epoch {epoch}, step \d+: val/loss [\d.]+, val/exact_match ", line)
     assert "\x1b" not in output
+
+
+@pytest.mark.front_door
+def test_a_log_file_is_told_how_far_it_is_without_bars(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(terminal, "Pace", partial(Pace, 0.0, 0.0))
+    bars = ("--trainer.enable_progress_bar", "true", "--trainer.log_every_n_steps", 1)
+    command = ("--config", small, "--trainer.max_epochs", 2, *bars)
+    output = run("fit", *command)
+    steps = re.findall(
+        r"^epoch \d, step (\d+) of (\d+): loss (.*), 0:0\d:\d\d left$", output, re.MULTILINE
+    )
+    assert steps
+    assert [int(step) for step, _, _ in steps] == list(range(1, int(steps[0][1]) + 1))
+    assert re.search(r"^validation: batch 1 of \d+$", output, re.MULTILINE)
+    assert "\r" not in output
+    assert "\x1b" not in output
+    assert "validation: batch 1 of " in run("validate", *command)
 
 
 @pytest.mark.front_door

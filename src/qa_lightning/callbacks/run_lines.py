@@ -2,10 +2,12 @@
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import nn
+
+from qa_lightning.bars import clock
 
 
 def network_line(module: nn.Module) -> str:
@@ -67,5 +69,27 @@ def time_left(seconds: float, *, done: int, total: float) -> str | None:
     """
     if done < 1 or not math.isfinite(total):
         return None
-    left = round(seconds / done * max(0.0, total - done))
-    return f"{left // 3600}:{left % 3600 // 60:02}:{left % 60:02}"
+    return clock(seconds / done * max(0.0, total - done))
+
+
+def step_line(
+    *, epoch: int, step: int, total: float, figures: Mapping[str, str], left: str | None
+) -> str:
+    """Return how far a training is, as one line of a log file.
+
+    Args:
+        epoch: from 0.
+        step: of the optimizer.
+        total: steps of all; infinite where it cannot be known.
+        figures: by name, as they are shown.
+        left: time that the whole run still takes, if it is known.
+
+    >>> step_line(epoch=0, step=20, total=2500, figures={"loss": "3.1"}, left="0:03:00")
+    'epoch 0, step 20 of 2,500: loss 3.1, 0:03:00 left'
+    >>> step_line(epoch=1, step=7, total=float("inf"), figures={}, left=None)
+    'epoch 1, step 7'
+    """
+    of = f" of {total:,.0f}" if math.isfinite(total) else ""
+    told = [f"{name} {value}" for name, value in figures.items()]
+    told += [f"{left} left"] if left is not None else []
+    return f"epoch {epoch}, step {step:,}{of}" + (f": {', '.join(told)}" if told else "")

@@ -2,21 +2,27 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
-from rich.table import Table
 
-from qa_lightning.bars import is_quiet
+from qa_lightning.bars import Pace, is_quiet
 from qa_lightning.callbacks.run_lines import (
     evaluated_lines,
     kept_lines,
     network_line,
+    step_line,
     time_left,
+)
+from qa_lightning.callbacks.score_table import (
+    LOWER_IS_BETTER,
+    Figure,
+    plain_line,
+    score_table,
 )
 from qa_lightning.callbacks.tracked_run import Split, splits_of
 from qa_lightning.callbacks.tracking import RunTracking
@@ -28,37 +34,17 @@ _BAR_COLUMNS = {
     "val/f1": ("F1", ".1f"),
     "train/windows_per_second": ("windows/s", ",.0f"),
 }
-_MAIN = ("loss", "exact_match", "f1")
+__all__ = ["Figure", "TerminalProgress", "console_of", "data_line", "plain_line", "score_table"]
+
 _BY_THE_WAY = ("total", "windows_without_label")
 _STAGES = {"validate": "val", "test": "test"}
-_LOWER_IS_BETTER = ("loss", "calibration_error")
-
-
-class Figure(NamedTuple):
-    """Hold one line of the table of a validation.
-
-    Attributes:
-        name: of the score, without its stage.
-        value: now.
-        low: lower end of the 95 % interval, if one was computed.
-        high: upper end.
-        before: in the validation before, if there was one.
-        best: of all validations of this run.
-    """
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-    before: float | None
-    best: float
 
 
 class TerminalProgress(RichProgressBar):
     """Show bars with loss, exact match, F1 and speed, and a table after each whole validation.
 
-    Under ``CI`` and where the output is no terminal there are no bars, and each validation is one
-    plain line.
+    Under ``CI`` and where the output is no terminal there are no bars: each validation is one plain
+    line, and now and then another says how far the training or an evaluation is.
 
     Args:
         refresh_rate: bars are drawn so many times a second.
@@ -78,6 +64,7 @@ class TerminalProgress(RichProgressBar):
         super().__init__(refresh_rate=refresh_rate, leave=leave)
         self.tells_network = tells_network
         self._clock = 0.0, 0  # when the training began, and at which step
+        self._pace = Pace()
         self.quiet = is_quiet() if quiet is None else quiet
         self._before: dict[str, float] = {}
         self._best: dict[str, float] = {}
@@ -128,13 +115,60 @@ class TerminalProgress(RichProgressBar):
             for key, (name, style) in _BAR_COLUMNS.items()
             if key in logged
         }
+        left = self._left(trainer)
+        return shown if left is None else {**shown, "left in all": left}
+
+    def _left(self, trainer: Trainer) -> str | None:
+        """Return the time that the whole training still takes, validations included."""
         began, first = self._clock
-        left = time_left(
+        return time_left(
             time.monotonic() - began,
             done=trainer.global_step - first,
             total=float(trainer.estimated_stepping_batches) - first if began else math.inf,
         )
-        return shown if left is None else {**shown, "left in all": left}
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bar on, or tell a log file now and then how far the training is."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self.quiet and trainer.is_global_zero and self._pace.is_due():
+            logged = trainer.callback_metrics
+            shown = {
+                name: format(float(logged[key]), style)
+                for key, (name, style) in _BAR_COLUMNS.items()
+                if key.startswith("train/") and key in logged
+            }
+            line = step_line(
+                epoch=trainer.current_epoch,
+                step=trainer.global_step,
+                total=float(trainer.estimated_stepping_batches),
+                figures=shown,
+                left=self._left(trainer),
+            )
+            _say(trainer, line)
+
+    def on_validation_batch_end(self, trainer: Trainer, *given: Any) -> None:
+        """Move the bar on, or tell a log file now and then how far the validation is."""
+        super().on_validation_batch_end(trainer, *given)
+        if not trainer.sanity_checking:
+            self._tell_batch(trainer, "validation", given[3], trainer.num_val_batches)
+
+    def on_test_batch_end(self, trainer: Trainer, *given: Any) -> None:
+        """Move the bar on, or tell a log file now and then how far the test is."""
+        super().on_test_batch_end(trainer, *given)
+        self._tell_batch(trainer, "test", given[3], trainer.num_test_batches)
+
+    def _tell_batch(
+        self, trainer: Trainer, phase: str, batch: int, batches: Sequence[int | float]
+    ) -> None:
+        if self.quiet and trainer.is_global_zero and self._pace.is_due():
+            _say(trainer, f"{phase}: batch {batch + 1:,} of {sum(batches):,.0f}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the scores of a whole validation within ``fit``; alone, Lightning prints them."""
@@ -150,8 +184,8 @@ class TerminalProgress(RichProgressBar):
         super().on_train_start(trainer, pl_module)
         for scores in _scores_before(trainer):
             self._remember(scores)
+        self._clock = time.monotonic(), trainer.global_step
         if self.progress is not None:
-            self._clock = time.monotonic(), trainer.global_step
             self._begin_within_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -202,7 +236,7 @@ class TerminalProgress(RichProgressBar):
         self._best |= {name: self._best_of(name, value) for name, value in scores.items()}
 
     def _best_of(self, name: str, value: float) -> float:
-        better = min if name in _LOWER_IS_BETTER else max
+        better = min if name in LOWER_IS_BETTER else max
         return better(value, self._best.get(name, value))
 
 
@@ -228,55 +262,6 @@ def data_line(name: str, split: Split) -> str:
     if audit.dropped:
         return f"{line}; {found}, {audit.dropped:,} questions left out for want of one"
     return f"{line}; {found}" if audit.repaired else line
-
-
-def plain_line(place: str, figures: list[Figure], *, windows_per_second: float) -> str:
-    """Return a validation's main figures as one line.
-
-    >>> plain_line("epoch 0, step 20", [Figure("f1", 31.25, None, None, None, 31.25)],
-    ...     windows_per_second=40.4)
-    'epoch 0, step 20: val/f1 31.2, 40 windows/s'
-    """
-    parts = [
-        f"val/{figure.name} {_shown(figure.name, figure.value)}"
-        for figure in figures
-        if figure.name in _MAIN
-    ]
-    if math.isfinite(windows_per_second):
-        parts.append(f"{windows_per_second:,.0f} windows/s")
-    return f"{place}: {', '.join(parts)}"
-
-
-def score_table(title: str, figures: list[Figure]) -> Table:
-    """Return a validation's figures as a table, beside those before it."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("score")
-    for column in ("now", "95 % interval", "change", "best so far"):
-        table.add_column(column, justify="right")
-    for figure in figures:
-        ends = [_shown(figure.name, x) for x in (figure.low, figure.high) if x is not None]
-        table.add_row(
-            figure.name,
-            _shown(figure.name, figure.value),
-            " to ".join(ends),
-            _change(figure),
-            _shown(figure.name, figure.best),
-            style="bold" if figure.name in _MAIN else None,
-        )
-    return table
-
-
-def _shown(name: str, value: float) -> str:
-    return f"{value:.3f}" if name in _LOWER_IS_BETTER else f"{value:.1f}"
-
-
-def _change(figure: Figure) -> str:
-    if figure.before is None:
-        return ""
-    change = figure.value - figure.before
-    is_better = change < 0 if figure.name in _LOWER_IS_BETTER else change > 0
-    text = f"{change:+.3f}" if figure.name in _LOWER_IS_BETTER else f"{change:+.1f}"
-    return f"[green]{text}[/]" if is_better else text
 
 
 def _scores_before(trainer: Trainer) -> list[Mapping[str, float]]:

@@ -4,6 +4,8 @@ Only the standard library is imported here; a command's own module, and with it 
 Lightning, is imported when the command was chosen, so that ``--help`` answers at once.
 """
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -116,7 +118,7 @@ def _run(command: str, arguments: list[str]) -> None:
             bound_settings()
             _run_command(command, arguments[1:])
         else:
-            _tell_what_is_loaded(command)
+            _load(command)
             import_module("qa_lightning.cli.training").run(arguments)
     except (InputError, ArgumentError) as error:
         if os.environ.get("QA_LIGHTNING_DEBUG"):
@@ -155,14 +157,42 @@ def _run_command(command: str, arguments: list[str]) -> None:
     parser.prog = f"qa-lightning {command}"
     parser.exit_on_error = False
     settings = parser.parse_args(arguments)  # or help
-    _tell_what_is_loaded(command)
+    _load(command)
     module.run(settings)
 
 
-def _tell_what_is_loaded(command: str) -> None:
-    """Say why nothing happens yet: it takes seconds, and a silent terminal looks dead."""
-    if command in _LOADED and sys.stderr.isatty():
-        sys.stderr.write(f"loading {_LOADED[command]} …\n")
+def _load(command: str) -> None:
+    """Import what a command needs, and say so: it takes seconds, and silence looks dead.
+
+    A log file is told of long runs alone: other commands are part of scripts.
+    """
+    trains = command in TRAINING or command == "tune"
+    needed = "qa_lightning.cli.training" if trains else "torch"
+    if command not in _LOADED or needed in sys.modules:
+        return
+    from qa_lightning.bars import Bars, Pace
+
+    is_told = sys.stderr.isatty() or (trains and os.environ.get("LOCAL_RANK", "0") == "0")
+    with Bars(shown=None if is_told else False, pace=Pace(0.5)) as bars:
+        bars(f"loading {_LOADED[command]}", 0)
+        _import_once(needed)
+
+
+def _import_once(name: str) -> None:
+    """Import a large module unseen by the garbage collector, which would take as long again.
+
+    Nothing of it is garbage: not while it is made, nor when the process ends (Lightning's two
+    million objects are looked through for 2.5 seconds then).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        import_module(name)
+    finally:
+        gc.freeze()
+        atexit.register(gc.freeze)
+        if was_enabled:
+            gc.enable()
 
 
 def _say(text: str) -> None:

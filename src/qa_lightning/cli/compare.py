@@ -16,6 +16,7 @@ RULES: Final[dict[str, Rule]] = {
     "show": whole(0),
     **dict.fromkeys(("json", "html"), text()),
 }
+_WIDTH: Final = 120
 
 
 def build_parser() -> jsonargparse.ArgumentParser:
@@ -54,6 +55,7 @@ def run(cfg: jsonargparse.Namespace) -> None:
             be written.
     """
     from rich.console import Console
+    from rich.text import Text
 
     from qa_lightning.comparison import compare_runs, read_runs
     from qa_lightning.reports.audit.files import write_json
@@ -69,11 +71,16 @@ def run(cfg: jsonargparse.Namespace) -> None:
         bars(f"comparing {len(cfg.runs)} runs", 0)
         runs = read_runs([Path(folder) for folder in cfg.runs], stage=cfg.stage)
         comparisons = compare_runs(runs, common=cfg.common, by_run=cfg.by_run)
-    console = Console()
+    # A file has no width: what is read there is not folded at 80 columns.
+    console = Console() if Console().is_terminal else Console(width=_WIDTH)
     for comparison in comparisons:
         for part in comparison_parts(comparison, show=cfg.show):
-            console.print(part)
+            console.print(part, soft_wrap=isinstance(part, Text))
     if cfg.json is not None:
         write_json(cfg.json, {"comparisons": [asdict(each) for each in comparisons]})
+        console.print(
+            Text(f"{cfg.json}: all figures, and all answers that changed"), soft_wrap=True
+        )
     if cfg.html is not None:
         write_whole(cfg.html, (comparison_page(comparisons),))
+        console.print(Text(f"{cfg.html}: a page to read"), soft_wrap=True)

@@ -1,6 +1,7 @@
 """Two settings on the same questions → differences, and the answers that were won and lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +18,9 @@ from qa_lightning.comparison.measuring import (
 )
 from qa_lightning.comparison.records import Change, Compared, Comparison, Difference, Figure
 from qa_lightning.comparison.resampling import (
+    LEAST_GROUPS,
     Floats,
+    Ints,
     difference_intervals,
     figure_intervals,
     holm,
@@ -51,16 +54,29 @@ def compare_runs(
     settings = settings_of(runs, by_run=by_run)
     questions = questions_of(settings, ids)
     measured = [measure(setting, questions) for setting in settings]
-    return [
-        _compare(
-            (settings[0], settings[place]),
-            (measured[0], measured[place]),
-            questions,
-            stage=runs[0].stage,
-            left_out=left_out,
-        )
-        for place in range(1, len(settings))
-    ]
+    return _corrected(
+        [
+            _compare(
+                (settings[0], settings[place]),
+                (measured[0], measured[place]),
+                questions,
+                letter=letter(place),
+                stage=runs[0].stage,
+                left_out=left_out,
+            )
+            for place in range(1, len(settings))
+        ]
+    )
+
+
+def letter(place: int) -> str:
+    """Return by what a setting is called.
+
+    >>> [letter(place) for place in (0, 1, 25, 26, 52)]
+    ['A', 'B', 'Z', 'AA', 'BA']
+    """
+    before, own = divmod(place, 26)
+    return (letter(before - 1) if before else "") + chr(ord("A") + own)
 
 
 def shared_ids(runs: Sequence[EvaluatedRun], *, common: bool) -> tuple[list[str], int]:
@@ -100,6 +116,7 @@ def _compare(
     measured: tuple[Measured, Measured],
     questions: Questions,
     *,
+    letter: str,
     stage: str,
     left_out: int,
 ) -> Comparison:
@@ -113,8 +130,8 @@ def _compare(
         left_out=left_out,
         contexts=int(questions.groups_q.max()) + 1,
         paired_seeds=paired,
-        first=_compared(settings[0], sums[0], len(questions.parts)),
-        second=_compared(settings[1], sums[1], len(questions.parts)),
+        first=_compared("A", settings[0], sums[0], len(questions.parts)),
+        second=_compared(letter, settings[1], sums[1], len(questions.parts)),
         overall=tuple(each for each in differences if not each.kind),
         parts=tuple(each for each in differences if each.kind),
         won=tuple(each for each in changes if (each.f1, each.exact_match) > (0.0, 0.0)),
@@ -127,11 +144,12 @@ def _by_seed(sums_sgk: Floats, parts: int) -> Floats:
     return figures(sums_sgk.sum(1), parts)
 
 
-def _compared(setting: Setting, sums_sgk: Floats, parts: int) -> Compared:
+def _compared(letter: str, setting: Setting, sums_sgk: Floats, parts: int) -> Compared:
     values_sv = _by_seed(sums_sgk, parts)
     intervals = figure_intervals(sums_sgk, partial(figures, parts=parts))
     places = [*(rank * parts for rank in range(len(SCORES))), -2, -1]
     return Compared(
+        letter,
         setting.name,
         setting.seeds,
         {
@@ -158,12 +176,14 @@ def _differences(
     intervals = difference_intervals(
         sums[1], sums[0], partial(figures, parts=count), paired_seeds=paired
     )
-    p_values, corrected = _tests(sums, count)
+    contexts_p = _contexts(questions)
+    p_values = _tests(sums, contexts_p)
     sizes = questions.is_in_pq.sum(1)
-    named = [(name, *part, int(size)) for name in SCORES
-             for part, size in zip(questions.parts, sizes, strict=True)]  # fmt: skip
+    sized = zip(questions.parts, sizes.tolist(), contexts_p.tolist(), strict=True)
+    of_parts = [(*part, int(size), int(contexts)) for part, size, contexts in sized]
+    named = [(name, *about) for name in SCORES for about in of_parts]
     reported = int(questions.is_reported_q.sum())
-    named += [(name, "", "", reported) for name in CONFIDENCE]
+    named += [(name, "", "", reported, int(contexts_p[0])) for name in CONFIDENCE]
     return [
         Difference(
             *about,
@@ -173,7 +193,7 @@ def _differences(
             low=intervals[place].low,
             high=intervals[place].high,
             p=p_values[place],
-            p_corrected=corrected[place],
+            p_corrected=None,
             p_seeds=None
             if about[1]
             else seed_test(second_sv[:, place], first_sv[:, place], paired=paired),
@@ -182,20 +202,56 @@ def _differences(
     ]
 
 
-def _tests(sums: Sequence[Floats], parts: int) -> tuple[list[float | None], list[float | None]]:
-    """Return p of each figure, and corrected for their number those of parts.
+def _contexts(questions: Questions) -> Ints:
+    """Return on how many contexts the questions of each part are."""
+    pairs = [np.unique(questions.groups_q[is_in_q > 0]).size for is_in_q in questions.is_in_pq]
+    return np.array(pairs, dtype=np.int64)
+
+
+def _tests(sums: Sequence[Floats], contexts_p: Ints) -> list[float | None]:
+    """Return p of each figure, where it could be below the level at all.
 
     Scores and the Brier score are means: the sums' differences have the signs that are swapped.
     """
+    parts = len(contexts_p)
     linear = len(SCORES) * parts + 1
     gaps_gv = (sums[1].mean(0) - sums[0].mean(0))[:, :linear]
     p_values: list[float | None] = [*swap_tests(gaps_gv), None]
-    corrected: list[float | None] = [None] * len(p_values)
-    for score in range(len(SCORES)):
-        places = range(score * parts + 1, (score + 1) * parts)
-        for place, p in zip(places, holm([p_values[at] or 0.0 for at in places]), strict=True):
-            corrected[place] = p
-    return p_values, corrected
+    small_p = contexts_p < LEAST_GROUPS
+    small_p[0] = False  # of the whole it is told that it has few
+    for place in np.flatnonzero(np.tile(small_p, len(SCORES))).tolist():
+        p_values[place] = None
+    return p_values
+
+
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons with p corrected for what was looked at, for each score apart.
+
+    That is of all questions the number of settings; of parts that of all parts of all settings.
+    """
+    whole = len(comparisons) > 1
+    overall = _holm_of([each.overall for each in comparisons]) if whole else None
+    parts = _holm_of([each.parts for each in comparisons])
+    return [
+        replace(each, overall=overall[place] if overall else each.overall, parts=parts[place])
+        for place, each in enumerate(comparisons)
+    ]
+
+
+def _holm_of(
+    families: Sequence[tuple[Difference, ...]],
+) -> list[tuple[Difference, ...]]:
+    found = [[*each] for each in families]
+    for name in (*SCORES, *CONFIDENCE):
+        tested = [
+            (family, place, entry.p)
+            for family, entries in enumerate(families)
+            for place, entry in enumerate(entries)
+            if entry.name == name and entry.p is not None
+        ]
+        for (family, place, _), p in zip(tested, holm([p for _, _, p in tested]), strict=True):
+            found[family][place] = replace(found[family][place], p_corrected=p)
+    return [tuple(each) for each in found]
 
 
 def _changes(

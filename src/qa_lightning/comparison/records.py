@@ -33,13 +33,16 @@ class Difference:
         kind: what the data is parted by; ``""`` for all of it.
         part: the part's name.
         count: questions in it.
+        contexts: that they are on.
         first: the first setting's mean over seeds.
         second: the second's.
         value: the second less the first.
         low: lower end of the 95 % paired bootstrap interval.
         high: upper end.
-        p: of the randomisation test that swaps contexts; None where there is none.
-        p_corrected: for the number of parts that were looked at (Holm).
+        p: of the randomisation test that swaps contexts; None where there is none: of a part on
+            fewer than six contexts, whatever they answer, it could not be below 0.05.
+        p_corrected: for the number of settings, and of parts, that were looked at (Holm); None of
+            all questions where one setting is compared.
         p_seeds: of swapping whole runs; None where there are too few seeds.
     """
 
@@ -47,6 +50,7 @@ class Difference:
     kind: str
     part: str
     count: int
+    contexts: int
     first: float
     second: float
     value: float
@@ -87,11 +91,13 @@ class Compared:
     """Hold a setting as it is told of.
 
     Attributes:
+        letter: by which it is called, ``A`` of the first.
         name: folders of its runs.
         seeds: of each run.
         figures: by name.
     """
 
+    letter: str
     name: str
     seeds: tuple[int | None, ...]
     figures: dict[str, Figure]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from qa_lightning.errors import InputError
 
 RESAMPLES: Final = 10_000
+LEAST_GROUPS: Final = 6  # of five, the signs that are most unlike chance are 2 of 32: p 0.06
 _LEAST_RESAMPLES: Final = 1_000
 _MOST_COUNTS: Final = 40_000_000  # draws times groups: of many contexts fewer draws say as much
 _AT_ONCE: Final = 4_000_000

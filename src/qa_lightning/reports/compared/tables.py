@@ -15,6 +15,7 @@ from qa_lightning.reports.compared.wording import (
     interval,
     is_sure,
     number,
+    p_of,
     p_value,
     spread,
     verdict,
@@ -38,19 +39,23 @@ def comparison_parts(comparison: Comparison, *, show: int) -> Iterator[Renderabl
     yield Text(f"{len(comparison.won):,} answers won, {len(comparison.lost):,} lost")
     for name, changes in (("won", comparison.won), ("lost", comparison.lost)):
         for change in changes[:show]:
-            yield _change(name, change)
+            yield _change(name, change, comparison)
     for text in (verdict(comparison), *cautions(comparison)):
         yield Text(text)
 
 
 def _overall(comparison: Comparison) -> Table:
     asked = f"{comparison.questions:,} questions ({comparison.stage})"
-    names = f"A: {comparison.first.name}\nB: {comparison.second.name}"
+    pair = (comparison.first, comparison.second)
+    names = "\n".join(f"{each.letter}: {each.name}" for each in pair)
     title = Text(f"{names}\n{asked} on {comparison.contexts:,} contexts")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("score")
-    for column in ("A", "B", "B less A", "95 %", "p"):
+    table = _table(title)
+    table.add_column("score", no_wrap=True)
+    is_corrected = any(entry.p_corrected is not None for entry in comparison.overall)
+    for column in _columns(comparison):
         table.add_column(column, justify="right")
+    table.add_column("95 %", justify="right", no_wrap=True)
+    table.add_column("p, corrected" if is_corrected else "p", justify="right")
     has_seeds = any(entry.p_seeds is not None for entry in comparison.overall)
     if has_seeds:
         table.add_column("p of seeds", justify="right")
@@ -61,17 +66,26 @@ def _overall(comparison: Comparison) -> Table:
             *(spread(entry.name, figure) for figure in figures),
             number(entry.name, entry.value, signed=True),
             interval(entry),
-            p_value(entry.p),
+            p_of(entry),
         ]
         table.add_row(*cells, *([p_value(entry.p_seeds)] if has_seeds else []),
                       style="bold" if is_sure(entry) else None)  # fmt: skip
     return table
 
 
+def _table(title: Text) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+
+
+def _columns(comparison: Comparison) -> tuple[str, str, str]:
+    first, second = comparison.first.letter, comparison.second.letter
+    return first, second, f"{second} less {first}"
+
+
 def _parts(comparison: Comparison) -> Table:
-    table = Table(title="Parts of the data: F1", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("part", overflow="fold")
-    for column in ("n", "A", "B", "B less A", "95 %", "p, corrected"):
+    table = _table(Text("Parts of the data: F1"))
+    table.add_column("part", no_wrap=True)
+    for column in ("n", *_columns(comparison), "95 %", "p, corrected"):
         table.add_column(column, justify="right", no_wrap=True)
     kind = ""
     for entry in comparison.parts:
@@ -79,7 +93,7 @@ def _parts(comparison: Comparison) -> Table:
             continue
         if entry.kind != kind:
             kind = entry.kind
-            table.add_row(f"[italic]{kind}")
+            table.add_row(Text(kind.replace("_", " "), style="italic"))
         table.add_row(
             Text(f"  {entry.part}"),
             f"{entry.count:,}",
@@ -87,15 +101,15 @@ def _parts(comparison: Comparison) -> Table:
             number("f1", entry.second),
             number("f1", entry.value, signed=True),
             interval(entry),
-            p_value(entry.p_corrected),
+            p_of(entry),
             style="bold" if is_sure(entry) else None,
         )
     return table
 
 
 def _made(comparison: Comparison) -> Table:
-    table = Table(title="What differs", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("", "A", "B"):
+    table = _table(Text("What differs"))
+    for column in ("", *_columns(comparison)[:2]):
         table.add_column(column, overflow="fold")
     for row in comparison.made[:_MOST_MADE]:
         table.add_row(*map(Text, row))
@@ -104,11 +118,12 @@ def _made(comparison: Comparison) -> Table:
     return table
 
 
-def _change(name: str, change: Change) -> Panel:
+def _change(name: str, change: Change, comparison: Comparison) -> Panel:
+    first, second = comparison.first.letter, comparison.second.letter
     body = Text.assemble(
         (f"{change.question}\n", "bold"),
         f"gold: {' | '.join(dict.fromkeys(change.golds)) or 'no answer'}\n",
-        f"A: {_answers(change.first)}\nB: {_answers(change.second)}",
+        f"{first}: {_answers(change.first)}\n{second}: {_answers(change.second)}",
     )
     title = Text(f"{name}: {change.id} (F1 {change.f1:+.0f})")
     return Panel(body, title=title, title_align="left")

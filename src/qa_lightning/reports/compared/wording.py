@@ -24,7 +24,9 @@ def number(name: str, value: float, *, signed: bool = False) -> str:
 
 
 def interval(entry: Difference) -> str:
-    """Return a difference's interval."""
+    """Return a difference's interval; of a part on few contexts it would promise too much."""
+    if entry.kind and entry.p is None:
+        return ""
     return " to ".join(number(entry.name, end, signed=True) for end in (entry.low, entry.high))
 
 
@@ -48,21 +50,41 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def is_sure(entry: Difference) -> bool:
-    """Say whether a difference is more than chance, corrected where parts were looked at."""
+def p_of(entry: Difference) -> str:
+    """Return the p-value that a difference is judged by."""
+    if entry.kind and entry.p is None:
+        return "few"
+    return p_value(entry.p if entry.p_corrected is None else entry.p_corrected)
+
+
+def is_unlikely(entry: Difference) -> bool:
+    """Say whether chance gives such a difference rarely, corrected for what was looked at."""
     p = entry.p if entry.p_corrected is None else entry.p_corrected
     return p is not None and p < LEVEL
+
+
+def is_sure(entry: Difference) -> bool:
+    """Say whether a difference is more than chance, that of the seeds included."""
+    return is_unlikely(entry) and (entry.low > 0 or entry.high < 0)
 
 
 def verdict(comparison: Comparison) -> str:
     """Return in a sentence what the F1 says."""
     f1 = next(entry for entry in comparison.overall if entry.name == "f1")
+    is_one_of_several = f1.p_corrected is not None
+    pair = f"{comparison.second.letter} less {comparison.first.letter}: " * is_one_of_several
     told = (
-        f"F1 {number('f1', f1.first)} → {number('f1', f1.second)}: "
-        f"{number('f1', f1.value, signed=True)} (95 %: {interval(f1)}, p {p_value(f1.p)})"
+        f"{pair}F1 {number('f1', f1.first)} → {number('f1', f1.second)}: "
+        f"{number('f1', f1.value, signed=True)} (95 %: {interval(f1)}, "
+        f"p{' corrected' * is_one_of_several} {p_of(f1)})"
     )
     if f1.value == 0 and f1.low == f1.high:
         return f"{told}: no answer's score differs."
+    if is_unlikely(f1) and not is_sure(f1):
+        return (
+            f"{told}: these runs differ by more than chance, but their seeds differ so much that "
+            "others might not."
+        )
     return f"{told}: {'more' if is_sure(f1) else 'no more'} than chance would give."
 
 
@@ -92,5 +114,6 @@ def cautions(comparison: Comparison) -> Sequence[str]:
 
 def scale(entries: Sequence[Difference]) -> float:
     """Return the greatest distance from 0 of any interval's end, for drawing."""
-    ends = (abs(end) for entry in entries for end in (entry.low, entry.high))
+    shown = (entry for entry in entries if interval(entry))
+    ends = (abs(end) for entry in shown for end in (entry.low, entry.high))
     return max(ends, default=0.0) or 1.0
