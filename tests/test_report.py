@@ -85,6 +85,19 @@ def choice(case: Case) -> None:
         case.n_best[name] = [{"text": "elsewhere"}, {"text": case.asked[name]["golds"][0]}]
 
 
+def not_learned(case: Case) -> None:
+    for name in list(case.asked)[40:300]:
+        case.texts[name] = "elsewhere"
+    case.scores["f1"] = 25.0
+
+
+def labels_of_a_part(case: Case) -> None:
+    for name in list(case.asked)[50:90]:
+        case.asked[name]["parts"]["question_word"] = [0, "why"]
+    for name in list(case.asked)[50:70]:
+        case.asked[name]["spans"] = [[None, None, "unaligned", 0.0]]
+
+
 def ends(case: Case) -> None:
     for name in case.wrong[:10]:
         case.texts[name] = case.asked[name]["golds"][0] + " and more"
@@ -143,6 +156,8 @@ CASES: dict[str, Callable[[Case], None]] = {
     "long answers": long_answers,
     "windows": windows,
     "choice": choice,
+    "labels of a part": labels_of_a_part,
+    "not learned": not_learned,
     "ends": ends,
     "silence": silence,
     "invention": invention,
@@ -274,6 +289,48 @@ def test_hostile_texts_stay_texts(tmp_path: Path, page: "Page") -> None:
     page.fill("#f-text", "q1")
     assert page.locator(".answer mark.given").inner_text() == evil
     assert page.locator("img").count() == 0
+
+
+def test_the_first_screen_says_what_was_trained_and_which_validation_is_shown(
+    tmp_path: Path, page: "Page"
+) -> None:
+    case = Case(tmp_path)
+    case.config |= {"data": {"data_files": {"train": "/home/me/train.json"}}}
+    case.scores |= {"global_step": 21, "risk_coverage": [
+        {"coverage": 0.25, "risk": 0.0, "confidence": 0.9},
+        {"coverage": 0.61, "risk": 0.1, "confidence": 0.4},
+        {"coverage": 1.0, "risk": 0.2, "confidence": 0.1}]}  # fmt: skip
+    case.history |= {"val/f1": [50.0, 95.0, 90.0]}
+    name = next(iter(case.asked))
+    case.asked[name]["windows"] = [[0, 400], [300, 900]]
+    case.told()
+    made = read_json(tmp_path / "reports" / "fit.json")
+    made["provenance"]["splits"] = {"train": {"questions": 1_000, "windows": 1_200}}
+    (tmp_path / "reports" / "fit.json").write_text(json.dumps(made), encoding="utf-8")
+    page_of(tmp_path)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto((tmp_path / "reports" / "report.html").as_uri())
+    told = page.locator("main > p").first
+    assert told.inner_text() == (
+        "Longformer from scratch trained on 1,000 questions of train.json to step 21. Below: 400 "
+        "questions of its validation split."
+    )
+    better = page.locator("main > .notice").inner_text()
+    assert "after step 11 was better (F1 95.0), and best.ckpt is of it" in better
+    card = page.locator(".card", has_text="at 90 % precision")
+    assert card.locator("b").inner_text() == "61 %"
+    assert card.bounding_box()["y"] < 400
+    links = page.locator("nav a")
+    for place in range(links.count()):
+        target = links.nth(place).get_attribute("href")
+        assert page.locator(target).is_visible()
+    assert "What to try next" in links.all_inner_texts()
+    page.fill("#f-text", case.asked[name]["question"])
+    shown = page.locator("article.answer", has_text=case.asked[name]["question"]).first
+    assert shown.locator("blockquote").inner_text().endswith("other words …")
+    case.history["val/f1"] = [50.0, 80.0, 90.0]
+    case.told()
+    assert "best.ckpt is of it" not in page_of(tmp_path)
 
 
 def test_a_large_evaluation_makes_no_large_page(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ _HEIGHT: Final = 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 34
 _ROW: Final = 22
 _NAMES: Final = 120
+FEWEST: Final = 20
+"""Questions of a row; those of fewer are drawn faintly."""
 COLORS: Final = ("var(--blue)", "var(--orange)", "var(--green)")
 
 Point = tuple[float, float]
@@ -94,11 +96,14 @@ def rows_svg(title: str, rows: Sequence[Row], *, level: float, counts: bool = Tr
     for number, row in enumerate(rows):
         y = 20 + _ROW * number
         low, middle, high = (_NAMES + room * v / 100 for v in (row.low, row.value, row.high))
+        is_faint = counts and row.count < FEWEST
         shapes += [
+            f'<g opacity="{0.45 if is_faint else 1}">',
             _text(_NAMES - 8, y + 4, row.name, "end"),
             _stroke(low, y, high, y, "var(--blue)", width=2),
             f'<circle cx="{middle:.1f}" cy="{y}" r="3.5" fill="var(--blue)"/>',
             _text(_WIDTH, y + 4, f"{row.value:.0f}" + f"  ({row.count:,})" * counts, "end"),
+            "</g>",
         ]
     return Markup("\n".join([*shapes, "</svg>"]))
 

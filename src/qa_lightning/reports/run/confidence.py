@@ -40,16 +40,22 @@ def confidence(found: Findings) -> list[tuple[str, Markup, str]]:
     return charts
 
 
+def coverage_at(found: Findings, precision: float) -> dict[str, float] | None:
+    """Return the point with the most questions answered at a precision, if there is one."""
+    points = (found.run.scores.get("risk_coverage") or []) if found.run else []
+    held = [point for point in points if 1 - float(point["risk"]) >= precision - 1e-9]
+    return max(held, key=lambda point: float(point["coverage"]), default=None)
+
+
 def precisions(found: Findings) -> list[str]:
     """Return what can be answered at some precisions."""
-    points = (found.run.scores.get("risk_coverage") or []) if found.run else []
+    is_known = found.run is not None and bool(found.run.scores.get("risk_coverage"))
     told, none = [], []
-    for precision in _PRECISIONS if points else ():
-        held = [point for point in points if 1 - float(point["risk"]) >= precision - 1e-9]
-        if not held:
+    for precision in _PRECISIONS if is_known else ():
+        most = coverage_at(found, precision)
+        if most is None:
             none.append(f"{100 * precision:.0f} %")
             continue
-        most = max(held, key=lambda point: float(point["coverage"]))
         covered = 100 * float(most["coverage"])
         told.append(
             f"At {100 * precision:.0f} % precision it answers {covered:.0f} % "

@@ -11,7 +11,7 @@ from qa_lightning.comparison import flat, read_runs
 from qa_lightning.errors import InputError
 from qa_lightning.reports.pages import render
 from qa_lightning.reports.run.answers import shown_answers
-from qa_lightning.reports.run.charts import Chart, Line, Row, lines_svg, rows_svg
+from qa_lightning.reports.run.charts import FEWEST, Chart, Line, Row, lines_svg, rows_svg
 from qa_lightning.reports.run.confidence import confidence, precisions, threshold
 from qa_lightning.reports.run.findings import (
     Findings,
@@ -21,6 +21,7 @@ from qa_lightning.reports.run.findings import (
     read_made,
 )
 from qa_lightning.reports.run.rules import RULES, advice
+from qa_lightning.reports.run.summary import better_before, cards, duration, summary
 from qa_lightning.scores import bootstrap_interval
 
 _CURVES: Final = (
@@ -30,8 +31,6 @@ _CURVES: Final = (
     ("Gradient norm", ("train/gradient_norm",)),
     ("Windows per second", ("train/windows_per_second",)),
 )
-_CARDS: Final = (("f1", "F1"), ("exact_match", "exact match"), ("HasAns_f1", "F1, answerable"),
-                 ("NoAns_f1", "F1, no answer"), ("f1_repaired", "F1, repaired labels"))  # fmt: skip
 
 Pairs = list[tuple[str, str]]
 
@@ -55,7 +54,9 @@ def run_page(folder: Path, *, stage: str | None = None) -> str:
         title=f"Run {folder.resolve().name}",
         stage=found.run.stage if found.run else None,
         scores=scores,
-        cards=_cards(found),
+        summary=summary(found),
+        better=better_before(found),
+        cards=cards(found),
         advice=advice(found),
         rules=RULES,
         made=_made(found),
@@ -66,6 +67,7 @@ def run_page(folder: Path, *, stage: str | None = None) -> str:
         precisions=precisions(found),
         threshold=threshold(found),
         answers=(shown := shown_answers(found)),
+        fewest=FEWEST,
         asked=len(found.judged),
         shown=len(shown),
         config=sorted(flat({k: v for k, v in found.made.items() if k != "provenance"}).items()),
@@ -82,28 +84,6 @@ def _findings(folder: Path, stage: str | None) -> Findings:
     return read_findings(run.folder, run)
 
 
-def _cards(found: Findings) -> list[tuple[str, str, str]]:
-    """Return the main figures: name, value, what it is to be read against."""
-    if found.run is None:
-        return []
-    scores = found.run.scores
-    cards = []
-    for key, name in _CARDS:
-        if not isinstance(scores.get(key), int | float):
-            continue
-        if key == "f1_repaired" and scores[key] == scores.get("f1"):
-            continue
-        ends = [scores.get(f"{key}_{end}") for end in ("low", "high")]
-        beside = f"95 %: {ends[0]:.1f} to {ends[1]:.1f}" if None not in ends else ""
-        if isinstance(found.ceiling.get(key), int | float):
-            beside += f"; best in reach {found.ceiling[key]:.1f}"
-        cards.append((name, f"{scores[key]:.1f}", beside))
-    if isinstance(scores.get("calibration_error"), int | float):
-        error = 100 * scores["calibration_error"]
-        cards.append(("calibration error", f"{error:.1f} %", "of the confidences, on average"))
-    return cards
-
-
 def _made(found: Findings) -> Pairs:
     """Return what was trained on what, in lines."""
     known = found.provenance
@@ -117,9 +97,9 @@ def _made(found: Findings) -> Pairs:
         ("windows", _windows(found)),
         ("seed", found.setting("seed_everything")),
         ("trained to", f"step {scores['global_step']:,}" if "global_step" in scores else None),
-        ("padding", _last(found.series("train/padding_share"), "{:.1%} of the tokens")),
-        ("speed", _last(found.series("train/windows_per_second"), "{:,.0f} windows/s")),
-        ("training took", _seconds(found.series("speed/fit_seconds"))),
+        ("padding", _usual(found.series("train/padding_share"), "{:.1%} of the tokens")),
+        ("speed", _usual(found.series("train/windows_per_second"), "{:,.0f} windows/s")),
+        ("training took", duration(found.series("speed/fit_seconds"))),
         ("memory", _last(found.series("speed/peak_memory_gib"), "{:.2f} GiB at most")),
         ("machine", _listed(known.get("machine"))),
         ("processes", known.get("processes")),
@@ -147,12 +127,9 @@ def _last(series: Series, words: str) -> str | None:
     return words.format(series[-1][1]) if series else None
 
 
-def _seconds(series: Series) -> str | None:
-    if not series:
-        return None
-    minutes, seconds = divmod(int(series[-1][1]), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+def _usual(series: Series, words: str) -> str | None:
+    """Return the median: the last of a run's steps may be like no other."""
+    return words.format(float(np.median([value for _, value in series]))) if series else None
 
 
 def _audit(found: Findings) -> Pairs:

@@ -3,11 +3,24 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from qa_lightning.reports.run.findings import UNTRUSTED, Findings, Judged
+from qa_lightning.reports.run.findings import (
+    UNTRUSTED,
+    Findings,
+    Judged,
+    outcomes_by_part,
+)
+from qa_lightning.reports.run.training_rules import (
+    left_out,
+    not_learning,
+    overfitted,
+    padding,
+    still_rising,
+)
 
 _SHARE: Final = 0.1  # of the wrong answers: fewer are no reason to change something
 _FEWEST: Final = 20  # questions of a part
 _WEAKER: Final = 15.0  # F1 that a part has less than the whole
+_FAR: Final = 0.5  # of the best F1 in reach
 
 
 class Rule(NamedTuple):
@@ -103,6 +116,42 @@ def _shares_a_window(each: Judged) -> bool:
     )
 
 
+def _unlearned(found: Findings) -> str | None:
+    reach = found.ceiling.get("f1", 100.0)
+    score = found.run.scores.get("f1") if found.run else None
+    if not isinstance(score, int | float) or score > _FAR * reach or not found.wrong:
+        return None
+    missed = sum(each.is_in_a_window and each.rank_of_gold is None for each in found.wrong)
+    if missed < len(found.wrong) / 2:
+        return None
+    return (
+        f"F1 {score:.1f} is far from the {reach:.1f} in reach, and of {missed:,} of "
+        f"{len(found.wrong):,} wrong answers ({100 * missed / len(found.wrong):.0f} %) the gold is "
+        "in a window and not even among the n best: the network has not learned to find answers. "
+        "More steps (`trainer.max_epochs`), more data, or a checkpoint that was trained on "
+        "questions (`model.model_name_or_path`); see below whether train/loss falls."
+    )
+
+
+def _labels_of_part(found: Findings) -> str | None:
+    untrusted = [each.status in UNTRUSTED for each in found.judged]
+    whole = sum(untrusted) / max(1, len(untrusted))
+    shares = {
+        (kind, value): sum(each.status in UNTRUSTED for each in members) / len(members)
+        for kind, value, members in outcomes_by_part(found)
+        if len(members) >= _FEWEST and kind != "alignment"
+    }
+    worst = max(shares, key=shares.__getitem__, default=None)
+    if worst is None or shares[worst] < max(0.3, 2 * whole):
+        return None
+    return (
+        f"Of the questions with {worst[0].replace('_', ' ')} {worst[1]}, "
+        f"{100 * shares[worst]:.0f} % have a gold answer that is not found in the text "
+        f"({100 * whole:.0f} % of all): their scores say little of the model. "
+        "`qa-lightning audit` shows these labels."
+    )
+
+
 def _near(found: Findings) -> str | None:
     told = _share_of_wrong(found, lambda each: each.outcome == "near")
     if told is None:
@@ -153,76 +202,6 @@ def _weak_part(found: Findings) -> str | None:
     )
 
 
-def _still_rising(found: Findings) -> str | None:
-    scores = found.series("val/f1")
-    if len(scores) < 3 or scores[-1][1] < max(value for _, value in scores):
-        return None
-    gain = scores[-1][1] - scores[-2][1]
-    if gain < 1.0:
-        return None
-    return (
-        f"F1 still rose by {gain:.1f} at the last validation, which is the best: train longer "
-        "(`trainer.max_epochs`)."
-    )
-
-
-def _overfitted(found: Findings) -> str | None:
-    losses, scores = found.series("val/loss"), found.series("val/f1")
-    if len(losses) < 3 or len(scores) < 3:
-        return None
-    best = max(scores, key=lambda at: at[1])
-    least = min(losses, key=lambda at: at[1])
-    if losses[-1][1] < 1.1 * least[1] or best[0] == scores[-1][0]:
-        return None
-    return (
-        f"val/loss rose from {least[1]:.2f} (step {least[0]:,}) to {losses[-1][1]:.2f}, and F1 was "
-        f"best at step {best[0]:,}: fewer epochs, a lower `model.learning_rate`, or more data. "
-        "best.ckpt is of that step."
-    )
-
-
-def _not_learning(found: Findings) -> str | None:
-    losses = found.series("train/loss")
-    if len(losses) < 4:
-        return None
-    quarter = max(1, len(losses) // 4)
-    first, last = (
-        sum(value for _, value in part) / quarter for part in (losses[:quarter], losses[-quarter:])
-    )
-    if last < 0.95 * first:
-        return None
-    return (
-        f"train/loss hardly fell ({first:.2f} → {last:.2f}). Try a `model.learning_rate` three "
-        "times as high and three times as low, with `model.warmup_ratio: 0.1`; look at the norm of "
-        "the gradient."
-    )
-
-
-def _padding(found: Findings) -> str | None:
-    shares = [value for _, value in found.series("train/padding_share")]
-    if not shares or sum(shares) / len(shares) < 0.25:
-        return None
-    return (
-        f"{100 * sum(shares) / len(shares):.0f} % of the computed tokens are padding: "
-        "`data.group_by_length: true` and `data.pad_to: longest`."
-    )
-
-
-def _left_out(found: Findings) -> str | None:
-    audit = found.provenance.get("label_audit")
-    if not isinstance(audit, dict) or not audit.get("answers"):
-        return None
-    dropped = int(audit.get("dropped", 0))
-    share = dropped / max(1, int(audit.get("examples", 0)))
-    if share < _SHARE:
-        return None
-    return (
-        f"{dropped:,} questions ({100 * share:.0f} %) were left out of training, since their "
-        "answers are not found in the text. A lower `data.alignment_threshold` uses more; "
-        "`qa-lightning audit --html` shows what it would trust."
-    )
-
-
 def _overconfident(found: Findings) -> str | None:
     error = found.run.scores.get("calibration_error") if found.run else None
     if not isinstance(error, int | float) or error < 0.1 or len(found.judged) < _FEWEST:
@@ -264,23 +243,34 @@ def _at_ceiling(found: Findings) -> str | None:
 RULES: Final = (
     Rule("labels", "a tenth of the wrong answers have a gold answer that is not found", _labels),
     Rule(
+        "labels of a part",
+        "a part of 20 questions or more has 30 % whose gold is not found, twice as many as all",
+        _labels_of_part,
+    ),
+    Rule(
         "long answers", "a tenth of the wrong answers' golds have more words than the limit", _long
     ),
     Rule("windows", "no window holds the gold of a tenth of the wrong answers", _unheld),
     Rule("choice", "the gold is among the n best of a tenth of the wrong answers", _outranked),
+    Rule(
+        "not learned",
+        "F1 is below half of the best in reach, and the gold is in a window and not among the n "
+        "best of half of the wrong answers",
+        _unlearned,
+    ),
     Rule("ends", "a tenth of the wrong answers share words with the gold", _near),
     Rule("silence", "a tenth of the wrong answers are none where there is one", _silent),
     Rule("invention", "a tenth of the wrong answers are given where there is none", _invented),
     Rule("weak parts", "a part of 20 questions or more has an F1 lower by 15", _weak_part),
     Rule(
-        "too short", "F1 rose by 1 or more at the last of three or more validations", _still_rising
+        "too short", "F1 rose by 1 or more at the last of three or more validations", still_rising
     ),
-    Rule("too long", "val/loss ended a tenth above its least, and F1 was best before", _overfitted),
+    Rule("too long", "val/loss ended a tenth above its least, and F1 was best before", overfitted),
     Rule(
-        "no learning", "train/loss fell by less than 5 % from first to last quarter", _not_learning
+        "no learning", "train/loss fell by less than 5 % from first to last quarter", not_learning
     ),
-    Rule("padding", "a quarter of the computed tokens are padding", _padding),
-    Rule("left out", "a tenth of the training questions were left out", _left_out),
+    Rule("padding", "a quarter of the computed tokens are padding", padding),
+    Rule("left out", "a tenth of the training questions were left out", left_out),
     Rule("confidence", "the calibration error is 0.1 or more", _overconfident),
     Rule("few questions", "fewer than 200 questions were scored", _few),
     Rule("ceiling", "F1 is within 5 % of the best in reach, which is below 97", _at_ceiling),
