@@ -1,7 +1,9 @@
 """What annotation tools export, in their real shapes, typed by hand; and the way back."""
 
+import csv
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +107,59 @@ def test_label_studio(tmp_path: Path) -> None:
     }
 
 
-def test_label_studio_short_export_and_a_task_that_is_not_done(tmp_path: Path) -> None:
-    short = {"id": 1, "text": TEXT, "question": WHEN, "annotator": 1, "annotation_id": 4}
-    spans = [result("1987")["value"]]
-    assert golds(written(tmp_path, [{**short, "answer": spans}])) == {WHEN: [place("1987")]}
-    open_task = task(7, WHERE) | {"annotations": []}
-    path = written(tmp_path, [task(1, WHEN, result("1987")), open_task])
-    with pytest.raises(InputError, match=r"id '7': `answers` is missing"):
+def test_label_studios_short_export(tmp_path: Path) -> None:
+    """It has no key of an annotation without spans; a tag's name is the user's."""
+    short = {"text": TEXT, "annotator": 1, "annotation_id": 4, "lead_time": 8.4}
+    lines = [
+        {**short, "id": 1, "question": WHEN, "answer": [result("1987")["value"]]},
+        {**short, "id": 2, "question": WHERE, "marca": [result("Évora", 1)["value"]]},
+        {**short, "id": 3, "question": "E?"},
+        {**short, "id": 4, "question": "Há?", "choice": "Nenhuma"},
+    ]
+    expected = {WHEN: [place("1987")], WHERE: [place("Évora", 1)], "E?": [], "Há?": []}
+    assert golds(written(tmp_path, lines)) == expected
+    assert golds(written(tmp_path, lines, "lines.jsonl")) == expected
+
+
+def test_label_studios_tables(tmp_path: Path) -> None:
+    spans = json.dumps([result("1987")["value"]])
+    rows = [["text", "question", "id", "answer", "annotator"], [TEXT, WHEN, 1, spans, 1]]
+    rows.append([TEXT, "E?", 2, "", 1])
+    for name, delimiter in (("x.csv", ","), ("x.tsv", "\t")):
+        with (tmp_path / name).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, delimiter=delimiter).writerows(rows)
+        assert golds(tmp_path / name) == {WHEN: [place("1987")], "E?": []}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tasks_that_are_not_done_are_left_out_and_counted(
+    seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = random.Random(seed)
+    kinds = {
+        "done": lambda n: task(n, f"P{n}?", result("1987")),
+        "says no answer": lambda n: task(n, f"P{n}?"),
+        "open": lambda n: task(n, f"P{n}?") | {"annotations": []},
+        "skipped": lambda n: task(n, f"P{n}?") | {"annotations": [{"was_cancelled": True}]},
+        "old, skipped": lambda n: (
+            task(n, f"P{n}?")
+            | {"annotations": None, "completions": [{"skipped": True, "result": []}]}
+        ),
+    }
+    chosen = [*kinds, *rng.choices(list(kinds), k=20)]
+    rng.shuffle(chosen)
+    path = written(tmp_path, [kinds[kind](n) for n, kind in enumerate(chosen)])
+    kept = {f"P{n}?": kind == "done" for n, kind in enumerate(chosen) if kind in list(kinds)[:2]}
+    assert {question: bool(answers) for question, answers in golds(path).items()} == kept
+    (warning,) = (text for text in caplog.messages if "left out" in text)
+    assert f"left out {len(chosen) - len(kept)} Label Studio tasks" in warning
+    assert len(golds(path, with_answers=False)) == len(chosen)  # all of them can be asked
+
+
+def test_label_studio_tasks_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, [task(7, WHERE) | {"annotations": []}])
+    with pytest.raises(InputError, match="there are none, but 1 Label Studio tasks"):
         load_examples(path)
-    assert golds(path, with_answers=False)[WHERE] == []
     no_question = task(1, WHEN) | {"data": {"body": TEXT}}
     with pytest.raises(InputError, match=r"Label Studio task whose data has \['body'\]"):
         load_examples(written(tmp_path, [no_question]))
@@ -215,6 +261,155 @@ def test_inception(mark: str, feature: str, tmp_path: Path) -> None:
 def test_inception_without_a_question_says_what_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no span has a question: give the answers' layer"):
         load_examples(written(tmp_path, cas(span("Rui"))))
+
+
+LAYERS = """#FORMAT=WebAnno TSV 3.3
+#T_CH=de.tudarmstadt.ukp.dkpro.core.api.coref.type.CoreferenceLink|referenceRelation|referenceType
+#T_SP=de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Sentence
+#T_SP=webanno.custom.Answer|question|certainty
+#T_RL=webanno.custom.Next|label|BT_webanno.custom.Answer
+
+
+"""
+
+
+def webanno(text: str, spans: list[tuple[int, int, str]]) -> str:
+    """Write what INCEpTION writes for a text of one sentence a line; its tokens are its words."""
+
+    def units(place: int) -> int:
+        return len(text[:place].encode("utf-16-le")) // 2
+
+    def escaped(value: str) -> str:
+        return re.sub(r"([\\\[\]|_*;])", r"\\\1", value)
+
+    lines, begin = [LAYERS], 0
+    for number, sentence in enumerate(text.split("\n"), start=1):
+        lines.append(f"#Text={sentence}\n")
+        for nth, token in enumerate(re.finditer(r"\S+", sentence), start=1):
+            start, end = begin + token.start(), begin + token.end()
+            here = [n for n, one in enumerate(spans) if one[0] < end and one[1] > start]
+            values = "|".join(f"{escaped(spans[n][2])}[{n + 1}]" for n in here) or "_"
+            sure = "|".join(f"*[{n + 1}]" for n in here) or "_"
+            cells = [f"{number}-{nth}", f"{units(start)}-{units(end)}", token[0], "_", "_", "_"]
+            lines.append("\t".join([*cells, values, sure, "_", "_"]) + "\t\n")
+        lines.append("\n")
+        begin += len(sentence) + 1
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_inceptions_webanno_tsv(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    words = ["Évora", "😀", "Rui", "1987", "a|b", "c[1]", "x_y", "*", "日本", "em"]
+    text = "\n".join(" ".join(rng.choices(words, k=rng.randint(1, 9))) for _ in range(6))
+    tokens = [found.span() for found in re.finditer(r"\S+", text)]
+    spans = []
+    for number in range(8):
+        first = rng.randrange(len(tokens))
+        last = min(first + rng.randint(0, 3), len(tokens) - 1)
+        spans.append((tokens[first][0], tokens[last][1], f"P{number % 5}_a|b*[{number % 5}]?"))
+    path = tmp_path / "x.tsv"
+    path.write_text(webanno(text, spans), encoding="utf-8")
+    rows = load_examples(path).to_list()
+    assert {row["context"].replace("\n", " ") for row in rows} == {text.replace("\n", " ")}
+    found = {
+        (start, start + len(answer), row["question"])
+        for row in rows
+        for answer, start in zip(*row["answers"].values(), strict=True)
+    }
+    assert found == set(spans)
+
+
+def test_webanno_of_one_token_and_of_a_part_of_one(tmp_path: Path) -> None:
+    """A lone token's value has no number; a part of a token has a line of its own."""
+    head = "#FORMAT=WebAnno TSV 3.2\n#T_SP=webanno.custom.Answer|value\n\n\n"
+    lines = "#Text=Foi em 1987.\n1-1\t0-3\tFoi\t_\t\n1-2\t4-6\tem\t_\t\n"
+    lines += "1-3\t7-12\t1987.\t_\t\n1-3.1\t7-11\t1987\tQuando foi?\t\n"
+    lines += "\n#Text=Fim\n2-1\t14-17\tFim\tO que é?\t\n"
+    (tmp_path / "x.tsv").write_text(head + lines, encoding="utf-8")
+    rows = load_examples(tmp_path / "x.tsv").to_list()
+    assert {row["context"] for row in rows} == {"Foi em 1987.\n\nFim"}
+    assert [row["answers"] for row in rows] == [
+        {"text": ["1987"], "answer_start": [7]},
+        {"text": ["Fim"], "answer_start": [14]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("#FORMAT=WebAnno TSV 2\n", "3.3 or as UIMA CAS JSON"),
+        (LAYERS + "#Text=a\n1-1\t0-1\ta\t_\n", "has 4 columns, and the header says 10"),
+        (LAYERS + "#Text=a\nwords\n", "is no token"),
+        (LAYERS, "no span has a question"),
+    ],
+)
+def test_webanno_that_cannot_be_read_says_how_to_export(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=told):
+        load_examples(tmp_path / "x.tsv")
+
+
+def haystack_label(number: int, question: str, answer: Any, **more: Any) -> dict[str, Any]:
+    """Return a label as Haystack 1.x keeps it, feedback and annotations alike."""
+    return {
+        "id": f"l{number}",
+        "query": question,
+        "document": {"id": "d1", "content": TEXT, "content_type": "text", "meta": {"name": "t"},
+                     "id_hash_keys": ["content"], "score": None, "embedding": None},
+        "is_correct_answer": True,
+        "is_correct_document": True,
+        "origin": "user-feedback",
+        "answer": answer,
+        "no_answer": False,
+        "pipeline_id": None,
+        "created_at": "2023-01-09 10:00:00",
+        "updated_at": None,
+        "meta": {},
+        "filters": None,
+        **more,
+    }  # fmt: skip
+
+
+def haystack_answer(words: str, nth: int = 0) -> dict[str, Any]:
+    _, start = place(words, nth)
+    offsets = [{"start": start, "end": start + len(words)}]
+    return {"answer": words, "type": "extractive", "score": 0.9, "context": TEXT[:30],
+            "offsets_in_document": offsets, "offsets_in_context": offsets,
+            "document_ids": ["d1"], "meta": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_haystacks_feedback(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unplaced = haystack_answer("1987") | {"offsets_in_document": None}
+    labels = [
+        haystack_label(1, WHERE, haystack_answer("Évora", 1)),
+        haystack_label(2, WHEN, unplaced),
+        haystack_label(3, "E?", None, no_answer=True),
+        haystack_label(4, "Quem?", haystack_answer("Rui"), is_correct_answer=False),
+        {"labels": [haystack_label(5, "Com quem?", haystack_answer("Rui"))], "query": "Com quem?"},
+    ]
+    path = written(tmp_path, labels, name)
+    assert golds(path) == {
+        WHERE: [place("Évora", 1)],
+        WHEN: [place("1987")],
+        "E?": [],
+        "Com quem?": [place("Rui")],
+    }
+    assert "left out 1 answers that somebody called wrong" in caplog.text
+    assert load_examples(path)["title"][0] == "t"
+    old = haystack_label(6, WHEN, "1987", document=None, document_id="d1")
+    with pytest.raises(InputError, match="without the text of its document"):
+        load_examples(written(tmp_path, [old]))
+
+
+@pytest.mark.parametrize(("name", "told"), [("x.zip", "Unpack"), ("x.xmi", "UIMA CAS JSON")])
+def test_other_exports_say_what_to_do(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(InputError, match=told):
+        load_examples(tmp_path / name)
 
 
 def random_rows(seed: int) -> list[dict[str, Any]]:

@@ -120,6 +120,23 @@ def test_a_visitor_whose_session_is_gone_is_told_to_load_the_page_again() -> Non
         _visited(lambda session, language: None)(None, "pt")
 
 
+def test_a_fault_of_ours_is_told_and_logged_without_what_was_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import gradio as gr
+
+    from qa_lightning.app.events import _told, _visited
+
+    def fails(*_: Any) -> str:
+        raise RuntimeError("o segredo")
+
+    assert WORDS["pt"]["failed"] in _told("pt", fails)
+    with pytest.raises(gr.Error, match="Algo deu errado"):
+        _visited(fails)(session(tmp_path), "pt")
+    assert caplog.text.count("RuntimeError at") == 2
+    assert "segredo" not in caplog.text + "".join(capfd.readouterr())
+
+
 def test_a_span_loses_its_blanks_and_must_hold_words(tmp_path: Path) -> None:
     page = session(tmp_path)
     page.open_text("a  bé  c", "t")

@@ -11,3 +11,12 @@ class InputError(ValueError):
 
 class SplitError(InputError):
     """Tell that a split does not exist or selects nothing; its key is put in front later."""
+
+
+def placed(error: BaseException) -> str:
+    """Say what an error is and where it arose, for a log; its message may hold users' texts."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    line = "" if where is None else f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
+    return f"{type(error).__name__}{line}"

@@ -14,7 +14,7 @@ from qa_lightning.app.samples import SAMPLES, Sample
 from qa_lightning.app.session import Session, Told
 from qa_lightning.app.words import WORDS, preferred, told
 from qa_lightning.documents import LockedError
-from qa_lightning.errors import InputError
+from qa_lightning.errors import InputError, placed
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import QuestionAnswerer
@@ -23,15 +23,27 @@ log = logging.getLogger(__name__)
 
 
 def _visited(act: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell a visitor whose session is gone to load the page again."""
+    """Tell a visitor whose session is gone to load the page again; tell of faults without traces.
+
+    Gradio would log what it does not know, with what was sent.
+    """
 
     @wraps(act)
     def checked(session: Session | None, language: str, *rest: Any) -> Any:
         if session is None:
-            raise gr.Error(WORDS[language]["left"], duration=None)
-        return act(session, language, *rest)
+            raise _toast(language, "left")
+        try:
+            return act(session, language, *rest)
+        except Exception as error:
+            log.error("a visitor met a fault of ours: %s", placed(error))
+            raise _toast(language, "failed") from None
 
     return checked
+
+
+def _toast(language: str, sentence: str) -> gr.Error:
+    words = WORDS[language]
+    return gr.Error(words[sentence], title=words["error"], duration=None, print_exception=False)
 
 
 class Events:
@@ -178,8 +190,8 @@ def _told(language: str, act: Callable[[], str | None]) -> str:
         return told(language, error.sentence, is_fault=True, **error.details)
     except InputError as error:
         return told(language, "not_done", is_fault=True, reason=error)
-    except Exception:
-        log.exception("a visitor met a fault of ours")
+    except Exception as error:
+        log.error("a visitor met a fault of ours: %s", placed(error))
         return told(language, "failed", is_fault=True)
 
 

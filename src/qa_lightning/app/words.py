@@ -55,6 +55,7 @@ _ENGLISH: Final = {
     "not_done": "That could not be done. {reason}",
     "left": "This page was left too long, or the program began anew. Load the page again.",
     "failed": "Something went wrong on our side; the terminal tells more.",
+    "error": "Error",
 }
 _PORTUGUESE: Final = {
     "title": "Pergunte aos seus documentos",
@@ -104,6 +105,7 @@ _PORTUGUESE: Final = {
     "not_done": "Não foi possível. {reason}",
     "left": "Esta página ficou parada tempo demais, ou o programa recomeçou. Carregue-a de novo.",
     "failed": "Algo deu errado do nosso lado; o terminal diz mais.",
+    "error": "Erro",
 }
 WORDS: Final = {"en": _ENGLISH, "pt": _PORTUGUESE}
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import jsonargparse
 
-from qa_lightning.bars import Bars
+from qa_lightning.cli.reader import add_reader, load_reader
 from qa_lightning.errors import InputError
-from qa_lightning.folders import check_checkpoint_is_there, stream_problems
+from qa_lightning.folders import stream_problems
 from qa_lightning.reports.writing import place_problems, write_whole
 
 if TYPE_CHECKING:
@@ -32,12 +32,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
         description="Answer questions from documents of any length, word for word, with their"
         " place."
     )
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        help="a .ckpt file, a run's folder, an exported folder, or the Hub id of any"
-        " question-answering model",
-    )
+    add_reader(parser)
     parser.add_argument("--question", nargs="+", default=[], help="one or more questions")
     parser.add_argument("--context", type=str | None, default=None, help="the document's text")
     parser.add_argument(
@@ -56,8 +51,6 @@ def build_parser() -> jsonargparse.ArgumentParser:
         help="what `qa-lightning index` made of a folder of documents",
     )
     _add_answers(parser)
-    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda, mps")
-    parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
     return parser
 
 
@@ -101,7 +94,7 @@ def run(cfg: jsonargparse.Namespace) -> None:
         raise InputError("Expected `--question` (or `--interactive`); got none.")
     for problem in place_problems(Path(cfg.html)) if cfg.html else ():
         raise InputError(problem)
-    answerer = _load(cfg)
+    answerer = load_reader(cfg)
     ask = _asker(answerer, sources, cfg)
     show = _show_json if cfg.json else _show
     answered = []
@@ -136,20 +129,6 @@ def _asker(
     return lambda question: placed_in(
         answerer.answer_documents(question, read, cfg.n_best, **options), sources
     )
-
-
-def _load(cfg: jsonargparse.Namespace) -> "QuestionAnswerer":
-    check_checkpoint_is_there(cfg.checkpoint)  # before torch is loaded
-    from transformers.utils import logging
-
-    from qa_lightning.answerer import QuestionAnswerer
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with Bars() as bars:
-        bars(f"loading {cfg.checkpoint}", 0)
-        return QuestionAnswerer.from_checkpoint(
-            cfg.checkpoint, revision=cfg.revision, device=cfg.device
-        )
 
 
 def _questions(cfg: jsonargparse.Namespace) -> Iterator[str]:

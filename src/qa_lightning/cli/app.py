@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonargparse
 
-from qa_lightning.bars import Bars
+from qa_lightning.cli.reader import add_reader, load_reader
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, problems, text, whole
 
@@ -25,12 +25,7 @@ def build_parser() -> jsonargparse.ArgumentParser:
         description="Serve a page that opens documents, answers questions with the answers marked"
         " in them, and keeps corrections that `lightning fit` trains on. In Portuguese and English."
     )
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        help="a .ckpt file, a run's folder, an exported folder, or the Hub id of any"
-        " question-answering model",
-    )
+    add_reader(parser)
     parser.add_argument(
         "--corrections",
         default="corrections.json",
@@ -46,8 +41,6 @@ def build_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int | None, default=None, help="default: the first free one from 7860"
     )
-    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda, mps")
-    parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
     return parser
 
 
@@ -57,21 +50,12 @@ def run(cfg: jsonargparse.Namespace) -> None:
     Raises:
         InputError: the checkpoint, the file or the address cannot be used.
     """
-    from transformers.utils import logging as transformers_logging
-
-    from qa_lightning.answerer import QuestionAnswerer
     from qa_lightning.app import Corrections, build_page, serve, wait
 
     if told := list(problems(RULES, vars(cfg), prefix="--")):
         raise InputError("\n".join(told))
     corrections = Corrections(cfg.corrections)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with Bars() as bars:
-        bars(f"loading {cfg.checkpoint}", 0)
-        answerer = QuestionAnswerer.from_checkpoint(
-            cfg.checkpoint, revision=cfg.revision, device=cfg.device
-        )
-    page = build_page(answerer, corrections, name=_name(cfg.checkpoint))
+    page = build_page(load_reader(cfg), corrections, name=_name(cfg.checkpoint))
     address = serve(page, host=cfg.host, port=cfg.port)
     if not _is_own(cfg.host):
         log.warning("everybody who reaches %s may ask, and write corrections", cfg.host)

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import jsonargparse
 
+from qa_lightning.cli.reader import add_reader
 from qa_lightning.errors import InputError
 
 
@@ -14,18 +15,11 @@ def build_parser() -> jsonargparse.ArgumentParser:
         " /metrics for Prometheus, /docs for people. Clients must send the key that the"
         " environment's QA_LIGHTNING_API_KEY holds, if it holds one."
     )
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        help="a .ckpt file, a run's folder, an exported folder, or the Hub id of any"
-        " question-answering model",
-    )
+    add_reader(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="127.0.0.1: this machine alone; 0.0.0.0, ::: all"
     )
     parser.add_argument("--port", type=int, default=8000, help="1024 to 65535")
-    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda, mps")
-    parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
     parser.add_argument("--limits.body_mib", type=float, default=32.0, help="of a request; 413")
     parser.add_argument(
         "--limits.document_chars", type=int, default=5_000_000, help="in a request; 422"

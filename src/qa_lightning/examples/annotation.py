@@ -1,19 +1,25 @@
 """What annotation tools export → rows, and rows → what Label Studio imports.
 
-Haystack's and cdQA's annotators write SQuAD's shape, which ``nested`` reads. The others know spans
-with labels, not questions: Label Studio has the question in the task's data (its template for
-question answering), doccano in a column beside the text or in the label, INCEpTION in a feature of
-the span.
+Haystack's and cdQA's annotators write SQuAD's shape, which ``nested`` reads; Haystack's feedback is
+read in ``haystack``. The others know spans with labels, not questions: Label Studio has the
+question in the task's data (its template for question answering), doccano in a column beside the
+text or in the label, INCEpTION in a feature of the span (``webanno`` reads its other format).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from qa_lightning.examples.cells import whole_number
+from qa_lightning.examples.haystack import haystack_rows, is_haystack
 from qa_lightning.examples.rows import first_of
-from qa_lightning.examples.schema import ColumnNames, Row, Unreadable
+from qa_lightning.examples.schema import ColumnNames, LeftOut, Row, Unreadable
 
 _STRUCTURES: Final = "%FEATURE_STRUCTURES"
+_SHORT: Final = {"annotator", "annotation_id"}  # what Label Studio's JSON-MIN adds to the data
+_UNDONE: Final = "Label Studio tasks that nobody has annotated, or that were skipped"
+_NO_QUESTION: Final = (
+    "UIMA CAS documents in which no span has a question: give the answers' layer a feature"
+)
 _SPANS: Final = ("label", "labels", "entities")  # doccano's, by version and export
 _META: Final = ("meta", "metadata")
 # The names of the tags in Label Studio's own template for question answering.
@@ -31,6 +37,10 @@ def annotated_rows(entry: Mapping[str, Any], columns: ColumnNames) -> Iterator[R
         return _cas_rows(entry[_STRUCTURES], columns)
     if isinstance(entry.get("data"), dict) and _has_results(entry):
         return iter([_label_studio_row(entry, columns)])
+    if entry.keys() >= _SHORT:
+        return iter([_short_row(entry, columns)])
+    if is_haystack(entry):
+        return haystack_rows(entry, columns, _answers_name(columns))
     spans = None if _has_answers(entry, columns) else _labelled_spans(entry)
     return None if spans is None else _doccano_rows(entry, spans, columns)
 
@@ -43,12 +53,18 @@ def _has_answers(entry: Mapping[str, Any], columns: ColumnNames) -> bool:
     return any(name in entry for form in columns.answer_forms for name in form)
 
 
-def _row(columns: ColumnNames, answers: Sequence[Mapping[str, Any]] | None, **values: Any) -> Row:
+def _row(
+    columns: ColumnNames, answers: Sequence[Mapping[str, Any]] | None, **values: Any
+) -> dict[str, Any]:
     """Return a row under the names that its columns are looked for by; what is None is absent."""
+    named = {getattr(columns, name)[0]: value for name, value in values.items()}
+    whole = named | {_answers_name(columns): answers}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def _answers_name(columns: ColumnNames) -> str:
     forms = columns.answer_forms
-    place = "answers" if ("answers",) in forms else forms[0][0]
-    named = {getattr(columns, name)[0]: value for name, value in values.items()} | {place: answers}
-    return {name: value for name, value in named.items() if value is not None}
+    return "answers" if ("answers",) in forms else forms[0][0]
 
 
 def _label_studio_row(task: Mapping[str, Any], columns: ColumnNames) -> Row:
@@ -62,27 +78,42 @@ def _label_studio_row(task: Mapping[str, Any], columns: ColumnNames) -> Row:
             "and a text"
         )
     made = [*(task.get("annotations") or ()), *(task.get("completions") or ())]
-    finished = [one for one in made if isinstance(one, dict) and not one.get("was_cancelled")]
+    finished = [one for one in made if isinstance(one, dict) and not _is_skipped(one)]
     found = [
-        _label_studio_span(result["value"])
+        result.get("value")
         for one in finished
         for result in one.get("result") or ()
-        if isinstance(result, dict) and _is_span(result.get("value"))
+        if isinstance(result, dict)
     ]
-    answers = list({(one["text"], one["answer_start"]): one for one in found}.values())
     name = first_of(data, columns.id)
     values["id"] = task.get("id") if name is None else name
-    return _row(columns, answers if finished else None, **values)
+    if not finished:
+        return LeftOut(_UNDONE, _row(columns, None, **values))
+    return _row(columns, _label_studio_answers(found), **values)
 
 
-def _is_span(value: Any) -> bool:
-    """Tell a marked span from the other things that a task may be answered by."""
-    return isinstance(value, dict) and "start" in value and isinstance(value.get("text"), str)
+def _is_skipped(annotation: Mapping[str, Any]) -> bool:
+    return any(annotation.get(name) for name in ("was_cancelled", "skipped"))
+
+
+def _short_row(entry: Mapping[str, Any], columns: ColumnNames) -> Row:
+    """Read a line of the short export: the spans have their tag's name as key, none have no key."""
+    names = ("id", "title", "context", "question")
+    values = {name: first_of(entry, getattr(columns, name)) for name in names}
+    found = [item for value in entry.values() if isinstance(value, list) for item in value]
+    return _row(columns, _label_studio_answers(found), **values)
+
+
+def _label_studio_answers(values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the marked spans among all that a task was answered by, each once."""
+    spans = [one for one in values if isinstance(one, dict) and "start" in one]
+    answers = [_label_studio_span(one) for one in spans if isinstance(one.get("text"), str)]
+    return list({(one["text"], str(one["answer_start"])): one for one in answers}.values())
 
 
 def _label_studio_span(value: Mapping[str, Any]) -> dict[str, Any]:
     places = value.get("globalOffsets")  # in marked-up text `start` counts from its own element
-    start = (places if isinstance(places, dict) else value)["start"]
+    start = (places if isinstance(places, dict) else value).get("start")
     return {"text": value["text"], "answer_start": start}
 
 
@@ -149,10 +180,7 @@ def _cas_rows(structures: Any, columns: ColumnNames) -> Iterator[Row]:
     for (sofa, question), answers in asked.items():
         yield _row(columns, answers, title=title, context=texts[sofa], question=question)
     if not asked:
-        yield Unreadable(
-            "is a UIMA CAS in which no span has a question: give the answers' layer a feature that "
-            f"is called {columns.question[0]!r}"
-        )
+        yield LeftOut(f"{_NO_QUESTION} that is called {columns.question[0]!r}")
 
 
 def _bounds(structure: Mapping[str, Any]) -> tuple[int, int] | None:

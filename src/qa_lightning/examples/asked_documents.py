@@ -1,7 +1,7 @@
 """Questions without a context, beside documents → every question of every document."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonpath, relpath
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 from qa_lightning.documents import SUFFIXES, read_document
 from qa_lightning.errors import InputError
 from qa_lightning.examples.rows import first_of
-from qa_lightning.examples.schema import ColumnNames, RawBatch, Row, Unreadable
+from qa_lightning.examples.schema import ColumnNames, RawBatch, Row
 from qa_lightning.examples.tables import row_dicts
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class AskedDocuments:
         self, questions: Sequence[tuple[str, Row]], name: str, text: str, columns: ColumnNames
     ) -> Iterator[Row]:
         for key, row in questions:
-            if isinstance(row, Unreadable):
+            if not isinstance(row, Mapping):
                 yield row
                 continue
             own = first_of(row, columns.id)
@@ -75,7 +75,7 @@ class AskedDocuments:
 def _without_context(batch: RawBatch, columns: ColumnNames) -> list[tuple[str, Row]] | None:
     """Return a batch's rows, each with its number, if none of them has a context."""
     given = row_dicts(batch.rows) if isinstance(batch.rows, pa.Table) else batch.rows
-    readable = [row for row in given if not isinstance(row, Unreadable)]
+    readable = [row for row in given if isinstance(row, Mapping)]
     if not readable or any(first_of(row, columns.context) is not None for row in readable):
         return None
     return [(str(key), row) for key, row in zip(batch.keys, given, strict=True)]

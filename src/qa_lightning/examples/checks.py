@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from qa_lightning.errors import InputError
 from qa_lightning.examples.nested import shape_of
 from qa_lightning.examples.rows import lookup
-from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, RawBatch, Unreadable
+from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, RawBatch
 from qa_lightning.examples.splits import Slice
 from qa_lightning.examples.tables import has_column, row_dicts
 
@@ -85,14 +85,14 @@ def _either(forms: Sequence[Sequence[str]]) -> str:
 def _has(batch: RawBatch, name: str) -> bool:
     if isinstance(batch.rows, pa.Table):
         return has_column(batch.rows.schema, name)
-    rows = (row for row in batch.rows if not isinstance(row, Unreadable))
+    rows = (row for row in batch.rows if isinstance(row, Mapping))
     return any(name in row or lookup(row, name) is not None for row in rows)
 
 
 def _shape(batch: RawBatch) -> str:
     """Tell a batch's columns, with what is inside them where the file nests."""
     given = row_dicts(batch.rows.slice(0, 1)) if isinstance(batch.rows, pa.Table) else batch.rows
-    rows = [row for row in given if not isinstance(row, Unreadable)]
+    rows = [row for row in given if isinstance(row, Mapping)]
     keys = dict.fromkeys(name for row in rows for name in row)
     first = {
         name: next((row[name] for row in rows if row.get(name) is not None), None) for name in keys
@@ -211,6 +211,20 @@ def warn_of_doubts(doubts: Mapping[str, int], label: str) -> None:
     for kind, told in _DOUBTS.items():
         if count := doubts.get(kind):
             _logger.warning("%s: %d %s", label, count, told)
+
+
+def warn_of_left_out(left: Mapping[str, int], kept: int, label: str) -> None:
+    """Log what was left out because nobody can learn from it.
+
+    Raises:
+        InputError: nothing else is there.
+    """
+    if not left:
+        return
+    told = "; ".join(f"{count} {kind}" for kind, count in left.items())
+    if not kept:
+        raise InputError(f"Expected examples in {label}; there are none, but {told}.")
+    _logger.warning("%s: left out %s", label, told)
 
 
 def warn_of_empty_texts(table: pa.Table, label: str) -> None:

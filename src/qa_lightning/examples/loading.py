@@ -20,14 +20,21 @@ from qa_lightning.examples.checks import (
     complete_ids,
     warn_of_doubts,
     warn_of_empty_texts,
+    warn_of_left_out,
 )
 from qa_lightning.examples.rows import RowsTable, rows_table
-from qa_lightning.examples.schema import CANONICAL_FEATURES, CANONICAL_SCHEMA, ColumnNames, RawBatch
+from qa_lightning.examples.schema import (
+    CANONICAL_FEATURES,
+    CANONICAL_SCHEMA,
+    ColumnNames,
+    LeftOut,
+    RawBatch,
+)
 from qa_lightning.examples.sources import Paths, Source, open_source
 from qa_lightning.examples.splits import choose_splits, slices_of
 from qa_lightning.examples.tables import canonical_table, row_dicts
 
-_LOADING_VERSION = 4  # raise it when the same bytes come to give other examples
+_LOADING_VERSION = 5  # raise it when the same bytes come to give other examples
 _SLICE_ROWS = 5_000
 
 AnySource = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Paths] | Source
@@ -144,7 +151,9 @@ def _read_split(
     places, tables = Places(), [CANONICAL_SCHEMA.empty_table()]
     faults: list[tuple[int, str]] = []
     seen, doubts = "", Counter[str]()
-    for batch in opened.batches(split, columns):
+    left = Counter[str]()
+    for given in opened.batches(split, columns):
+        batch = _kept(given, answers, left)
         if batch.origin != seen:
             check_columns(batch, columns, answers=answers)
             seen = batch.origin
@@ -153,10 +162,27 @@ def _read_split(
         faults += [(places.num_rows + row, what) for row, what in read.faults]
         doubts += read.doubts
         places.add(batch)
+    warn_of_left_out(left, places.num_rows, f"{opened.label} ({split})")
     warn_of_doubts(doubts, f"{opened.label} ({split})")
     rows = SplitRows(pa.concat_tables(tables), faults, places)
     # Made-up ids of two splits must not meet.
     return complete_ids(rows, columns, f"{split}-" if len(chosen) > 1 else "")
+
+
+def _kept(batch: RawBatch, answers: bool, left: Counter[str]) -> RawBatch:
+    """Leave out the rows that nobody can learn from; where answers are no matter, those asked."""
+    if isinstance(batch.rows, pa.Table):
+        return batch
+    pairs = []
+    for key, row in zip(batch.keys, batch.rows, strict=True):
+        taken = row if not isinstance(row, LeftOut) else None if answers else row.row
+        if taken is None:
+            left[row[0]] += 1
+        else:
+            pairs.append((key, taken))
+    if len(pairs) == len(batch.rows) and not any(isinstance(row, LeftOut) for row in batch.rows):
+        return batch
+    return batch._replace(rows=[row for _, row in pairs], keys=[key for key, _ in pairs])
 
 
 def _read_batch(

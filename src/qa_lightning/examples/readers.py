@@ -22,9 +22,16 @@ from qa_lightning.examples.schema import CONTAINERS, ColumnNames, RawBatch, Row,
 from qa_lightning.examples.spreadsheets import csv_rows
 from qa_lightning.examples.tables import row_dicts
 from qa_lightning.examples.unfolding import check_unfolded, is_packed, open_unpacked
+from qa_lightning.examples.webanno import WEBANNO, webanno_cas
 
 _BATCH_ROWS = 5_000  # bounds the Python objects alive at a time
 _JSON_LINES = (".jsonl", ".ndjson")
+_CONVERT = "Convert it, or give it the ending of what it is."
+_HINTS = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save the sheet as CSV."),
+    ".xmi": "Export from INCEpTION as UIMA CAS JSON or as WebAnno TSV 3.3.",
+    ".zip": "Unpack it, and name the files in it.",
+}
 
 KeyedRow = tuple[int | tuple[int, str], Row]
 Reader = Callable[[Path, ColumnNames], Iterator[RawBatch]]
@@ -42,7 +49,7 @@ def read_file(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
         known = ", ".join(kind for kind in _READERS if kind != "saved")
         raise InputError(
             f"Expected a file of the kind {known} (each also with .gz) or a `save_to_disk` folder; "
-            f"got {path}. Convert it, or give it the ending of what it is."
+            f"got {path}. {_HINTS.get(kind_of(path), _CONVERT)}"
         )
     try:
         yield from reader(path, columns)
@@ -132,7 +139,7 @@ def _line_rows(stream: Iterable[str], columns: ColumnNames) -> Iterator[KeyedRow
         if not (text := line.strip(" \t\r\n")):
             continue
         row = _parse_line(text)
-        if isinstance(row, Unreadable):
+        if not isinstance(row, dict):
             yield number, row
         elif number > 1 or set(row) != {"header"}:  # MRQA tells its name there
             for place, inner in nested_rows(row, columns):
@@ -147,9 +154,15 @@ def _parse_line(text: str) -> Row:
     return row if isinstance(row, dict) else Unreadable("is JSON, but no object {...}")
 
 
-def _read_csv(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
+def _read_table(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
     with open_text(lambda: open_unpacked(path), path, newline="") as text:
-        yield from _batches(csv_rows(text, path, columns), path, "line")
+        first = text.readline()
+        lines = chain((first,), text)  # an unpacked stream cannot go back
+        if first.startswith(WEBANNO):
+            document = webanno_cas(lines, path)
+            yield from _batches(document_rows(document, path, columns), path, "question")
+        else:
+            yield from _batches(csv_rows(lines, path, columns), path, "line")
 
 
 def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
@@ -212,8 +225,8 @@ def _compact(keys: Sequence[int | tuple[int, str]]) -> Sequence[int | tuple[int,
 _READERS: dict[str, Reader] = {
     ".json": _read_json,
     **dict.fromkeys(_JSON_LINES, _read_json_lines),
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+    ".csv": _read_table,
+    ".tsv": _read_table,
     ".parquet": _read_parquet,
     "saved": _read_saved,
 }

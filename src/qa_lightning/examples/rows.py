@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from qa_lightning.examples.cells import FaultError, is_absent, read_flag, read_text, whole_number
 from qa_lightning.examples.gold import Gold, read_gold, read_ranges
-from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, Row, Unreadable
+from qa_lightning.examples.schema import CANONICAL_SCHEMA, ColumnNames, Row
 
 
 class _Example(NamedTuple):
@@ -45,10 +45,10 @@ def rows_table(rows: Sequence[Row], columns: ColumnNames, *, answers_required: b
     """Read raw rows; a row with a fault keeps its place, so that row numbers stay true."""
     examples, faults = [], []
     for index, row in enumerate(rows):
-        if isinstance(row, Unreadable):
-            example, found = _BLANK, [row.fault]
-        else:
+        if isinstance(row, Mapping):
             example, found = _read_row(row, columns, answers_required)
+        else:
+            example, found = _BLANK, [row[0]]
         examples.append(example)
         if found:
             faults.append((index, "; ".join(found)))

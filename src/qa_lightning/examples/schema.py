@@ -61,7 +61,19 @@ class Unreadable(NamedTuple):
     fault: str
 
 
-Row = Mapping[str, Any] | Unreadable
+class LeftOut(NamedTuple):
+    """Stand in the place of what an annotation tool exports and nobody can learn from.
+
+    Attributes:
+        kind: what it is, as a plural for the one warning that counts them.
+        row: the question, which can be asked all the same; None where there is none.
+    """
+
+    kind: str
+    row: Mapping[str, Any] | None = None
+
+
+Row = Mapping[str, Any] | Unreadable | LeftOut
 
 
 class RawBatch(NamedTuple):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from qa_lightning.errors import InputError
 from qa_lightning.examples.cells import NO_VALUES
@@ -16,17 +16,16 @@ _NAMED_DELIMITER = re.compile(r"sep=(.)\s*")  # a first line that Excel writes, 
 _LONGEST_CELL = 2**31 - 1  # the module's limit of 131,072 characters is shorter than documents
 
 
-def csv_rows(text: TextIO, path: Path, columns: ColumnNames) -> Iterator[tuple[int, Row]]:
+def csv_rows(text: Iterator[str], path: Path, columns: ColumnNames) -> Iterator[tuple[int, Row]]:
     """Yield the rows of a table with a header, each with the number of its first line.
 
     Raises:
         InputError: it breaks.
     """
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    first_line = text.readline()
+    first_line = next(text, "")
     named = _NAMED_DELIMITER.fullmatch(first_line)
     delimiter = named[1] if named else _delimiter(first_line)
-    # An unpacked stream cannot go back.
     rest = text if named else chain((first_line,), text)
     reader = csv.reader(rest, delimiter=delimiter, strict=True)
     try:

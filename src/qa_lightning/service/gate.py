@@ -17,6 +17,7 @@ from prometheus_client.registry import CollectorRegistry
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qa_lightning.errors import placed
 from qa_lightning.service.limits import Limits
 
 log = logging.getLogger("qa_lightning.service.requests")
@@ -106,8 +107,8 @@ class Gate:
         except UnicodeEncodeError:
             halved = problem(422, "Expected text; there is half of a character (lone surrogate).")
             await halved(scope, receive, answer.send)
-        except Exception as error:  # its message may hold what was sent
-            log.error("a request failed: %s", type(error).__name__)
+        except Exception as error:
+            log.error("a request failed: %s", placed(error))
             if not answer.status:
                 await problem(500, "The service failed on this request.")(
                     scope, receive, answer.send

@@ -17,7 +17,7 @@ from litserve.utils import LitAPIStatus, LoopResponseType
 from starlette.responses import JSONResponse
 
 from qa_lightning.documents import SUFFIXES, Document, read_document, text_document
-from qa_lightning.errors import InputError
+from qa_lightning.errors import InputError, placed
 from qa_lightning.service.gate import problem
 from qa_lightning.service.limits import Limits
 from qa_lightning.service.schemas import PredictRequest, PredictResponse, SentDocument
@@ -231,14 +231,10 @@ def _entry(answers: "Answers", sources: list[Document], request: PredictRequest)
 
 
 def _failure(error: Exception) -> JSONResponse:
-    """Return an error that is ours; its message may hold what users sent, and is not logged."""
+    """Return an error that is ours."""
     if isinstance(error, LateError):
         return problem(504, "No answer in time.")
-    where = error.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    line = "" if where is None else f" at {where.tb_frame.f_code.co_filename}:{where.tb_lineno}"
     if isinstance(error, InputError):
         return problem(422, str(error))
-    log.error("a request failed: %s%s", type(error).__name__, line)
+    log.error("a request failed: %s", placed(error))
     return problem(500, "The reader failed on this request.")

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 import qa_lightning
-from qa_lightning.errors import InputError
+from qa_lightning.errors import InputError, placed
 from qa_lightning.ranges import Rule, check, whole
 from qa_lightning.service.gate import Gate, problem
 from qa_lightning.service.limits import Limits
@@ -115,7 +115,7 @@ def _dress(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def fail(_: Request, error: Exception) -> JSONResponse:
-        log.error("a request failed: %s", type(error).__name__)
+        log.error("a request failed: %s", placed(error))
         return problem(500, "The service failed on this request.")
 
     def openapi() -> dict[str, Any]:
