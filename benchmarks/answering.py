@@ -15,7 +15,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from _timing import interleaved_medians, print_table
 from qa_lightning.answerer import QuestionAnswerer
-from qa_lightning.answerer.devices import tokens_at_once
+from qa_lightning.answerer.devices import Portions
 from qa_lightning.answerer.loading import DecisionSettings, Reader
 from qa_lightning.demo import demo_rows, demo_tokenizer
 from qa_lightning.features import WindowSettings
@@ -78,8 +78,8 @@ def main() -> None:
     )
     print_table(
         f"{len(rows)} questions, and one of {LONG:,} characters; {options.threads} thread(s). "
-        f"The default on a CPU is {tokens_at_once(single.device):,}; one call each takes "
-        f"{many['each']:.2f} s.",
+        f"The default on a CPU is {Portions.for_device(single.device).tokens:,}; one call each "
+        f"takes {many['each']:.2f} s.",
         ["tokens at a time", "one call, s", "against one each", "long document, s"],
         [
             (f"{size:,}", many[str(size)], many[str(size)] / many["each"], one[str(size)])

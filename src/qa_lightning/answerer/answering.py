@@ -1,5 +1,6 @@
 """The question answerer: cut, run, decide, place."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from qa_lightning.answerer.checkpoints import contents_in_memory
 from qa_lightning.answerer.cutting import Document, WindowCutter, screened
 from qa_lightning.answerer.deciding import decide, join_candidates
-from qa_lightning.answerer.devices import best_device, tokens_at_once, usable_device
+from qa_lightning.answerer.devices import Portions, best_device, usable_device
 from qa_lightning.answerer.explaining import explained
 from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
@@ -58,11 +59,10 @@ class QuestionAnswerer:
         check(RULES, {"tokens_per_batch": tokens_per_batch}, prefix="")
         self.reader = reader
         self.device = usable_device(device or best_device())
-        self._tokens_per_batch = tokens_per_batch
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
-        tokens = tokens_per_batch or tokens_at_once(self.device)
-        self._runner = WindowRunner(reader, self.device, tokens_per_batch=tokens)
+        portions = Portions.for_device(self.device, tokens=tokens_per_batch)
+        self._runner = WindowRunner(reader, self.device, portions=portions)
 
     @classmethod
     def from_checkpoint(
@@ -154,7 +154,11 @@ class QuestionAnswerer:
             windows=replace(self.reader.windows, **windows),
             decision=replace(self.reader.decision, **decision),
         )
-        return QuestionAnswerer(reader, device=self.device, tokens_per_batch=self._tokens_per_batch)
+        other = copy.copy(self)
+        other.reader = reader
+        other._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
+        other._runner = self._runner.with_decision(reader.decision)
+        return other
 
     def read(self, context: str) -> Document:
         """Tokenize a document once, to ask it any number of questions."""

@@ -1,11 +1,13 @@
 """Where answers are computed, and how much of them at a time."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qa_lightning.errors import InputError
-
-_TOKENS_ON_CPU = 1_024
-_TOKENS_ELSEWHERE = 16_384
 
 
 def best_device() -> str:
@@ -32,10 +34,43 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def tokens_at_once(device: torch.device) -> int:
-    """Return how many tokens, padding included, a device reads fastest at a time.
+@dataclass(frozen=True)
+class Portions:
+    """Say how windows are put together to batches that a device reads fast.
 
-    More are slower on a CPU, whose caches hold no more (`benchmarks/answering.py`); a GPU needs as
-    many to be busy.
+    Attributes:
+        tokens: that a batch has at most, padding included; a longer window goes alone. More are
+            slower on a CPU, whose caches hold no more; a GPU needs as many to be busy.
+        padding: that a window may have at most, in tokens. A batch of its own costs a CPU as much
+            as computing so many (`benchmarks/answering.py`).
     """
-    return _TOKENS_ON_CPU if device.type == "cpu" else _TOKENS_ELSEWHERE
+
+    tokens: int
+    padding: int
+
+    @classmethod
+    def for_device(cls, device: torch.device, *, tokens: int | None = None) -> "Portions":
+        """Return what is fast on a device, with another number of tokens if it is given."""
+        known = _ON_CPU if device.type == "cpu" else _ELSEWHERE
+        return known if tokens is None else replace(known, tokens=tokens)
+
+    def of(self, length_w: NDArray[np.int64]) -> Iterator[list[int]]:
+        """Yield windows by falling length: memory runs out at once or never.
+
+        >>> list(Portions(tokens=20, padding=2).of(np.array([3, 9, 10, 10, 5])))
+        [[2, 3], [1], [4, 0]]
+        """
+        order_w = np.argsort(-length_w, kind="stable")
+        falling_w = length_w[order_w]
+        start = 0
+        while start < len(order_w):
+            longest = int(falling_w[start])
+            most = start + max(1, self.tokens // longest)
+            alike = int(np.searchsorted(-falling_w, self.padding - longest, side="right"))
+            end = min(most, alike)
+            yield order_w[start:end].tolist()
+            start = end
+
+
+_ON_CPU = Portions(tokens=1_024, padding=24)
+_ELSEWHERE = Portions(tokens=16_384, padding=16_384)

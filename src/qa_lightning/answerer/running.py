@@ -1,6 +1,6 @@
 """Windows → candidates: the network, in batches of like length, nothing kept but the best spans."""
 
-from collections.abc import Iterator
+import copy
 
 import numpy as np
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from qa_lightning.answerer.cutting import WindowRows
 from qa_lightning.answerer.deciding import DIVERGED
-from qa_lightning.answerer.loading import Reader
-from qa_lightning.backbones import model_inputs, span_logits
+from qa_lightning.answerer.devices import Portions
+from qa_lightning.answerer.loading import DecisionSettings, Reader
+from qa_lightning.backbones import fast_network, model_inputs, span_logits
 from qa_lightning.batches import WindowCollator, WindowDataset, word_masks
 from qa_lightning.candidates import (
     TokenCandidates,
@@ -27,14 +28,14 @@ class WindowRunner:
     Args:
         reader: network and settings.
         device: where the network is.
-        tokens_per_batch: bounds a batch, padding included; a longer window goes alone.
+        portions: how windows are put together to batches.
     """
 
-    def __init__(self, reader: Reader, device: torch.device, *, tokens_per_batch: int) -> None:
-        self._network = reader.network
+    def __init__(self, reader: Reader, device: torch.device, *, portions: Portions) -> None:
+        self._network = fast_network(reader.network)
         self._decision = reader.decision
         self._device = device
-        self._tokens = tokens_per_batch
+        self._portions = portions
         inputs = model_inputs(self._network)
         self._collate = WindowCollator.for_tokenizer(
             reader.tokenizer,
@@ -42,12 +43,18 @@ class WindowRunner:
             global_attention=reader.global_attention if reader.is_longformer else None,
         )
 
+    def with_decision(self, decision: DecisionSettings) -> "WindowRunner":
+        """Return one that shares the network and looks for other spans."""
+        other = copy.copy(self)
+        other._decision = decision
+        return other
+
     def candidates(self, features: WindowRows, *, n_best: int) -> WindowCandidates:
         """Return the ``n_best`` candidates of each window, in the windows' order."""
         windows = WindowDataset(features, borders=self._decision.word_borders)
         found = [TokenCandidates.empty(n_best)]
         with torch.inference_mode():
-            for rows in self._batches(windows.lengths()):
+            for rows in self._portions.of(windows.lengths()):
                 found.append(self._run(self._collate(windows.__getitems__(rows)), n_best))
         joined = TokenCandidates(*map(torch.cat, zip(*found, strict=True)))
         return to_characters(joined, features)
@@ -66,15 +73,6 @@ class WindowRunner:
         rows = [tensor[0].float().softmax(-1).cpu()[is_context] for tensor in logits]
         found: NDArray[np.float32] = torch.stack(rows).numpy()
         return found
-
-    def _batches(self, length_w: NDArray[np.int64]) -> Iterator[list[int]]:
-        """Yield windows by falling length: memory runs out at once or never."""
-        order = np.argsort(-length_w, kind="stable").tolist()
-        start = 0
-        while start < len(order):
-            count = max(1, self._tokens // int(length_w[order[start]]))
-            yield order[start : start + count]
-            start += count
 
     def _logits(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}

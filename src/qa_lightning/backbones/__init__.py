@@ -27,6 +27,7 @@ from qa_lightning.backbones.configs import (
 )
 from qa_lightning.backbones.families import OWN_HEADS
 from qa_lightning.backbones.heads import HALVES
+from qa_lightning.backbones.products import fast_network
 from qa_lightning.backbones.reading import span_logits
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "any_config",
     "build_network",
     "check_checkpointing",
+    "fast_network",
     "load_network",
     "longest_window",
     "merged_weights",

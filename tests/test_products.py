@@ -1,0 +1,155 @@
+"""Networks that multiply faster compute the same; windows in any company are read alike."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import matrix_support as matrix
+from answerer_support import small_network, tokenizer_once
+from qa_lightning.answerer import QuestionAnswerer, running
+from qa_lightning.answerer.devices import Portions
+from qa_lightning.answerer.loading import DecisionSettings, Reader
+from qa_lightning.attention import pin_bigbird_attention
+from qa_lightning.backbones import (
+    build_network,
+    fast_network,
+    model_inputs,
+    network_config,
+    products,
+    span_logits,
+)
+from qa_lightning.features import WindowSettings
+from tokenizers_support import tokenizer_of
+
+
+def network_of(family: matrix.Family) -> Any:
+    torch.manual_seed(0)
+    values = matrix.plain_values(family, tokenizer_of(family.tokenizer))
+    return build_network(network_config(values)).eval()
+
+
+def batch_of(network: Any) -> dict[str, torch.Tensor]:
+    """Return windows of several lengths, the question's tokens global."""
+    ids = torch.randint(5, 60, (3, 40))
+    mask = torch.ones_like(ids)
+    mask[1, 33:] = 0
+    mask[2, 20:] = 0
+    question = (torch.arange(40) < 8).long().expand_as(ids)
+    batch = {"input_ids": ids, "attention_mask": mask, "global_attention_mask": question}
+    return batch | {"token_type_ids": (1 - question) * mask}
+
+
+@pytest.mark.parametrize("name", matrix.parameters())
+def test_a_faster_network_computes_the_same_and_shares_all_tensors(name: str) -> None:
+    network = network_of(matrix.FAMILIES[name])
+    fast = fast_network(network)
+    assert (fast is not network) == products.multiplies_by_onednn()
+    batch = batch_of(network)
+    assert model_inputs(fast) == model_inputs(network)
+    real = batch["attention_mask"].bool()
+    with torch.inference_mode():
+        expected, found = span_logits(network, batch), span_logits(fast, batch)
+    for theirs, ours in zip(expected, found, strict=True):
+        torch.testing.assert_close(ours[real], theirs[real], rtol=1e-4, atol=1e-5)
+    assert [p.data_ptr() for p in fast.parameters()] == [p.data_ptr() for p in network.parameters()]
+    assert not any("forward" in vars(module) for module in network.modules())
+
+
+def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
+    heard = []
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    network[0].register_forward_hook(lambda *_: heard.append(1))
+    fast_network(network)(torch.ones(1, 4))
+    assert heard
+    half = nn.Sequential(nn.Linear(4, 4)).to(torch.bfloat16)
+    assert fast_network(half) is half
+
+
+def test_elsewhere_a_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products.platform, "machine", lambda: "aarch64")
+    network = nn.Sequential(nn.Linear(4, 4))
+    assert fast_network(network) is network
+
+
+def rows_of_seed(seed: int) -> list[tuple[str, str]]:
+    """Return questions and documents, none to some twenty windows long, some of them shared."""
+    draw = random.Random(seed)
+    words = ["Lima", "Tejo", "1497", "cidade", "foz", "Gama", "partiu", "rio.", "é,", "nave"]
+    documents = [
+        " ".join(draw.choices(words, k=draw.choice([0, 1, 7, 30, 31, 60, 200]))) for _ in range(9)
+    ]
+    return [
+        (" ".join(draw.choices(words, k=draw.randint(1, 9))), draw.choice(documents))
+        for _ in range(14)
+    ]
+
+
+def answerer_with(network: Any, portions: Portions) -> QuestionAnswerer:
+    reader = Reader(
+        network=network,
+        tokenizer=tokenizer_once(),
+        windows=WindowSettings(max_length=64, doc_stride=16, max_question_length=24),
+        decision=DecisionSettings(no_answer=True),
+        token_types=True,
+        global_attention="question",
+        language="pt",
+        origin="made here",
+    )
+    answerer = QuestionAnswerer(reader, device="cpu")
+    answerer._runner._portions = portions
+    return answerer
+
+
+@pytest.mark.parametrize("kind", ["longformer", "bert", "big_bird"])
+def test_answers_are_those_of_the_plain_network_and_of_windows_read_alone(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network as it was, one window at a time and unpadded, says what any other way must."""
+    if kind == "longformer":
+        network: Any = small_network()
+    else:
+        values = matrix.plain_values(matrix.FAMILIES[kind], tokenizer_once())
+        torch.manual_seed(0)
+        network = pin_bigbird_attention(build_network(network_config(values)).eval())
+        for parameter in network.parameters():
+            if parameter.ndim == 2 and len(parameter) == 2:  # the head's: clear differences
+                parameter.data.mul_(40)
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "fast_network", lambda network: network)
+        plain = answerer_with(network, Portions(tokens=1, padding=0))
+    ways = [Portions(tokens, padding) for tokens in (200, 9_999) for padding in (0, 9_999)]
+    ways.append(Portions.for_device(torch.device("cpu")))
+    for seed, way in enumerate(ways):
+        rows = rows_of_seed(seed)
+        expected = plain.answer_batch(rows, n_best=3)
+        found = answerer_with(network, way).answer_batch(rows, n_best=3)
+        for theirs, ours in zip(expected, found, strict=True):
+            assert [a[:3] for a in theirs] == [a[:3] for a in ours], (seed, way, theirs.question)
+            assert [a.score for a in ours] == pytest.approx([a.score for a in theirs], abs=1e-3)
+            assert ours.is_answerable == theirs.is_answerable
+            assert ours.null_score == pytest.approx(theirs.null_score, abs=1e-3)
+            assert ours.windows == theirs.windows
+
+
+def test_batches_hold_each_window_once_and_no_more_padding_than_is_allowed() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(300):
+        length_w = draw.integers(1, draw.integers(2, 400), size=draw.integers(0, 60))
+        portions = Portions(int(draw.integers(1, 2_000)), int(draw.integers(0, 300)))
+        batches = list(portions.of(length_w))
+        assert sorted(np.concatenate([[], *batches]).astype(int).tolist()) == list(
+            range(len(length_w))
+        )
+        longest = [int(length_w[batch].max()) for batch in batches]
+        assert longest == sorted(longest, reverse=True)
+        for batch, most in zip(batches, longest, strict=True):
+            assert len(batch) == 1 or len(batch) * most <= portions.tokens
+            assert most - int(length_w[batch].min()) <= portions.padding
+        # No two that follow each other could have been one.
+        for batch, after, most in zip(batches, batches[1:], longest, strict=False):
+            too_many = (len(batch) + 1) * most > portions.tokens
+            assert too_many or most - int(length_w[after].max()) > portions.padding
