@@ -55,6 +55,12 @@ def test_an_answer_is_shown_in_its_place(ask: Any, checkpoint: Path) -> None:
     assert f"characters {expected.start_char}-{expected.end_char}" in shown
 
 
+def test_a_precision_that_is_not_offered_is_refused_with_its_reason(ask: Any) -> None:
+    with pytest.raises(InputError, match="int8, which reads a window less than 1"):
+        ask("--question", QUESTION, "--context", CONTEXT, "--precision", "int8")
+    assert "characters" in ask("--question", QUESTION, "--context", CONTEXT, "--precision", "auto")
+
+
 def test_json_is_utf8_whatever_the_terminal_takes(
     monkeypatch: pytest.MonkeyPatch, checkpoint: Path
 ) -> None:

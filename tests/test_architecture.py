@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
         "documents",
         "features",
         "folders",
+        "processors",
         "saved",
         "screening",
     },

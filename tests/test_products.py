@@ -11,10 +11,11 @@ from torch import nn
 import matrix_support as matrix
 from answerer_support import small_network, tokenizer_once
 from qa_lightning.answerer import QuestionAnswerer, running
-from qa_lightning.answerer.devices import Portions
+from qa_lightning.answerer.devices import Portions, reads_in_bfloat16
 from qa_lightning.answerer.loading import DecisionSettings, Reader
 from qa_lightning.attention import pin_bigbird_attention
 from qa_lightning.backbones import (
+    FLOAT32_ALONE,
     build_network,
     fast_network,
     model_inputs,
@@ -22,6 +23,7 @@ from qa_lightning.backbones import (
     products,
     span_logits,
 )
+from qa_lightning.errors import InputError
 from qa_lightning.features import WindowSettings
 from tokenizers_support import tokenizer_of
 
@@ -59,6 +61,28 @@ def test_a_faster_network_computes_the_same_and_shares_all_tensors(name: str) ->
     assert not any("forward" in vars(module) for module in network.modules())
 
 
+@pytest.mark.parametrize("name", matrix.parameters())
+def test_in_bf16_a_network_says_nearly_the_same_in_float32(name: str) -> None:
+    network = network_of(matrix.FAMILIES[name])
+    kind = network.config.model_type
+    if kind in FLOAT32_ALONE:
+        with pytest.raises(InputError, match="Take float32"):
+            reads_in_bfloat16("bf16", torch.device("cpu"), model_type=kind)
+        assert not reads_in_bfloat16("auto", torch.device("cpu"), model_type=kind)
+        return
+    batch = batch_of(network)
+    real = batch["attention_mask"].bool()
+    with torch.inference_mode():
+        expected = span_logits(network, batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = span_logits(fast_network(network, bf16=True), batch)
+    for theirs, ours in zip(expected, found, strict=True):
+        assert ours.dtype == torch.float32
+        error = (ours[real] - theirs[real]).norm() / theirs[real].norm()
+        assert error < 0.05
+    assert {p.dtype for p in network.parameters()} <= {torch.float32}
+
+
 def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
     heard = []
     network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
@@ -88,7 +112,7 @@ def rows_of_seed(seed: int) -> list[tuple[str, str]]:
     ]
 
 
-def answerer_with(network: Any, portions: Portions) -> QuestionAnswerer:
+def answerer_with(network: Any, portions: Portions, precision: str = "float32") -> QuestionAnswerer:
     reader = Reader(
         network=network,
         tokenizer=tokenizer_once(),
@@ -99,7 +123,7 @@ def answerer_with(network: Any, portions: Portions) -> QuestionAnswerer:
         language="pt",
         origin="made here",
     )
-    answerer = QuestionAnswerer(reader, device="cpu")
+    answerer = QuestionAnswerer(reader, device="cpu", precision=precision)
     answerer._runner._portions = portions
     return answerer
 
@@ -119,7 +143,7 @@ def test_answers_are_those_of_the_plain_network_and_of_windows_read_alone(
             if parameter.ndim == 2 and len(parameter) == 2:  # the head's: clear differences
                 parameter.data.mul_(40)
     with monkeypatch.context() as patched:
-        patched.setattr(running, "fast_network", lambda network: network)
+        patched.setattr(running, "fast_network", lambda network, **_: network)
         plain = answerer_with(network, Portions(tokens=1, padding=0))
     ways = [Portions(tokens, padding) for tokens in (200, 9_999) for padding in (0, 9_999)]
     ways.append(Portions.for_device(torch.device("cpu")))
@@ -153,3 +177,52 @@ def test_batches_hold_each_window_once_and_no_more_padding_than_is_allowed() -> 
         for batch, after, most in zip(batches, batches[1:], longest, strict=False):
             too_many = (len(batch) + 1) * most > portions.tokens
             assert too_many or most - int(length_w[after].max()) > portions.padding
+
+
+def test_in_bf16_answers_are_nearly_those_of_float32_whoever_asks_beside_them() -> None:
+    network, few = small_network(), Portions(tokens=1, padding=0)
+    exact, rounded = (answerer_with(network, few, p) for p in ("float32", "bf16"))
+    together = answerer_with(network, Portions(9_999, 9_999), "bf16")
+    same, differences = [], []
+    for seed in range(3):
+        rows = rows_of_seed(seed)
+        for theirs, ours, others in zip(
+            exact.answer_batch(rows), rounded.answer_batch(rows), together.answer_batch(rows),
+            strict=True,
+        ):  # fmt: skip
+            same.append([a[:3] for a in theirs] == [a[:3] for a in ours])
+            differences.append(abs(theirs.confidence - ours.confidence))
+            assert ours.confidence == pytest.approx(others.confidence, abs=0.05)
+    assert np.mean(same) > 0.9
+    assert max(differences) < 0.05
+
+
+@pytest.mark.parametrize(("fast", "bf16"), [(True, True), (False, False), (None, False)])
+def test_auto_is_bf16_where_the_processor_multiplies_it(
+    fast: bool | None, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qa_lightning.processors.has_fast_bfloat16", lambda: fast)
+    answerer = answerer_with(small_network(), Portions(64, 0), "auto")
+    assert answerer._runner._bf16 == bf16
+    assert answerer.with_settings(temperature=2.0)._runner._bf16 == bf16
+
+
+def test_bf16_without_gain_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("qa_lightning.processors.has_fast_bfloat16", lambda: False)
+    assert answerer_with(small_network(), Portions(64, 0), "bf16")._runner._bf16
+    assert "does not multiply bfloat16" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("int8", "less than 1.5 times as fast"),
+        ("bf-16", "float32, bf16, auto"),
+        (None, "got a NoneType"),
+    ],
+)
+def test_other_precisions_are_refused_before_anything_is_loaded(wrong: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        QuestionAnswerer.from_checkpoint("there is none", precision=wrong)

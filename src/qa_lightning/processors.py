@@ -13,3 +13,10 @@ def has_fast_bfloat16() -> bool | None:
         return None
     found: dict[str, object] = capabilities()
     return any(found.get(name) for name in _BFLOAT16) if found else None
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether reading in bfloat16 is faster than in float32 on a device."""
+    if device.type == "cpu":
+        return has_fast_bfloat16() is True
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

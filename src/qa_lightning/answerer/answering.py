@@ -12,7 +12,13 @@ import torch
 from qa_lightning.answerer.checkpoints import contents_in_memory
 from qa_lightning.answerer.cutting import Document, WindowCutter, screened
 from qa_lightning.answerer.deciding import decide, join_candidates
-from qa_lightning.answerer.devices import Portions, best_device, usable_device
+from qa_lightning.answerer.devices import (
+    PRECISION_RULE,
+    Portions,
+    best_device,
+    reads_in_bfloat16,
+    usable_device,
+)
 from qa_lightning.answerer.explaining import explained
 from qa_lightning.answerer.loading import Reader, load_reader, reader_from_checkpoint
 from qa_lightning.answerer.merging import merge_documents, placed
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 RULES: dict[str, Rule] = {
     "n_best": whole(1, MAX_N_BEST),
+    "precision": PRECISION_RULE,
     "tokens_per_batch": whole(1, optional=True),
     "screen": SCREEN_RULE,
 }
@@ -47,6 +54,8 @@ class QuestionAnswerer:
         device: where to run; None is CUDA, else MPS, else the CPU.
         tokens_per_batch: tokens the network reads at a time, padding included; None is what is
             fast on the device.
+        precision: ``float32``; ``bf16``: products in bfloat16, scores in float32; ``auto``: bf16
+            where the device multiplies it, else float32.
     """
 
     def __init__(
@@ -55,14 +64,18 @@ class QuestionAnswerer:
         *,
         device: str | torch.device | None = None,
         tokens_per_batch: int | None = None,
+        precision: str = "float32",
     ) -> None:
-        check(RULES, {"tokens_per_batch": tokens_per_batch}, prefix="")
+        given = {"tokens_per_batch": tokens_per_batch, "precision": precision}
+        check(RULES, given, prefix="")
         self.reader = reader
         self.device = usable_device(device or best_device())
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
         portions = Portions.for_device(self.device, tokens=tokens_per_batch)
-        self._runner = WindowRunner(reader, self.device, portions=portions)
+        kind = str(reader.network.config.model_type)
+        bf16 = reads_in_bfloat16(precision, self.device, model_type=kind)
+        self._runner = WindowRunner(reader, self.device, portions=portions, bf16=bf16)
 
     @classmethod
     def from_checkpoint(
@@ -73,6 +86,7 @@ class QuestionAnswerer:
         device: str | torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         tokens_per_batch: int | None = None,
+        precision: str = "float32",
     ) -> "QuestionAnswerer":
         """Load a question answerer, without Lightning and, for files, without the network.
 
@@ -85,12 +99,15 @@ class QuestionAnswerer:
             dtype: of the weights.
             tokens_per_batch: tokens the network reads at a time, padding included; None is what
                 is fast on the device.
+            precision: of the products: ``float32``; ``bf16``, in which answers may differ a
+                little; ``auto``: bf16 where the device multiplies it, else float32.
 
         Raises:
             InputError: there is none, or it cannot answer questions.
         """
+        check(RULES, {"precision": precision}, prefix="")
         reader = load_reader(source, revision=revision, dtype=dtype)
-        return cls(reader, device=device, tokens_per_batch=tokens_per_batch)
+        return cls(reader, device=device, tokens_per_batch=tokens_per_batch, precision=precision)
 
     @classmethod
     def from_module(
@@ -101,6 +118,7 @@ class QuestionAnswerer:
         evaluation: Any = None,
         device: str | torch.device | None = None,
         tokens_per_batch: int | None = None,
+        precision: str = "float32",
     ) -> "QuestionAnswerer":
         """Answer with a module in memory, as its checkpoint would: the weights are copied.
 
@@ -111,6 +129,7 @@ class QuestionAnswerer:
                 the one of the trainer that the module is attached to, if there is one.
             device: where to run; None is CUDA, else MPS, else the CPU.
             tokens_per_batch: tokens the network reads at a time, padding included.
+            precision: see ``from_checkpoint``.
 
         Raises:
             InputError: the network is not built yet.
@@ -122,7 +141,7 @@ class QuestionAnswerer:
             )
         contents = contents_in_memory(module, datamodule, evaluation)
         reader = reader_from_checkpoint(contents)
-        return cls(reader, device=device, tokens_per_batch=tokens_per_batch)
+        return cls(reader, device=device, tokens_per_batch=tokens_per_batch, precision=precision)
 
     def with_settings(
         self,

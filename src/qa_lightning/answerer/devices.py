@@ -1,5 +1,6 @@
-"""Where answers are computed, and how much of them at a time."""
+"""Where answers are computed, in which numbers, and how much of them at a time."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -7,7 +8,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qa_lightning.backbones import FLOAT32_ALONE
 from qa_lightning.errors import InputError
+from qa_lightning.processors import multiplies_bfloat16
+from qa_lightning.ranges import Rule, one_of
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = ("float32", "bf16", "auto")
+_NO_INT8 = (
+    "to be float32, bf16 or auto, and not int8, which reads a window less than 1.5 times as fast "
+    "as float32, with ten times the error of bf16 (`benchmarks/precision.py`)"
+)
+_KNOWN = one_of(PRECISIONS)
+PRECISION_RULE = Rule(
+    lambda value: _NO_INT8 if value == "int8" else str(_KNOWN.expected),
+    "auto is bf16 where the device multiplies it, else float32.",
+    _KNOWN.holds,
+)
 
 
 def best_device() -> str:
@@ -32,6 +50,28 @@ def usable_device(name: str | torch.device) -> torch.device:
             f"{str(name)!r}: {str(error).splitlines()[0]}"
         ) from error
     return device
+
+
+def reads_in_bfloat16(precision: str, device: torch.device, *, model_type: str) -> bool:
+    """Return whether a precision means bfloat16 for a network on a device.
+
+    Args:
+        precision: one of ``PRECISIONS``.
+        device: where windows are read.
+        model_type: as transformers calls the network's family.
+
+    Raises:
+        InputError: it means that, and the family cannot.
+    """
+    if model_type in FLOAT32_ALONE and precision == "bf16":
+        raise InputError(
+            f"Expected `precision` to be float32 with a network of type {model_type!r}, which "
+            f"transformers computes in nothing else; got {precision!r}. Take float32, or auto."
+        )
+    fast = multiplies_bfloat16(device) and model_type not in FLOAT32_ALONE
+    if precision == "bf16" and not fast:
+        log.warning("%s does not multiply bfloat16: `precision` float32 is as fast", device)
+    return precision == "bf16" or (precision == "auto" and fast)
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,14 @@ class WindowRunner:
         reader: network and settings.
         device: where the network is.
         portions: how windows are put together to batches.
+        bf16: multiply in bfloat16.
     """
 
-    def __init__(self, reader: Reader, device: torch.device, *, portions: Portions) -> None:
-        self._network = fast_network(reader.network)
+    def __init__(
+        self, reader: Reader, device: torch.device, *, portions: Portions, bf16: bool = False
+    ) -> None:
+        self._network = fast_network(reader.network, bf16=bf16)
+        self._bf16 = bf16
         self._decision = reader.decision
         self._device = device
         self._portions = portions
@@ -76,7 +80,8 @@ class WindowRunner:
 
     def _logits(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         batch = {name: tensor.to(self._device) for name, tensor in batch.items()}
-        logits = span_logits(self._network, batch)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            logits = span_logits(self._network, batch)
         if any(tensor[batch["attention_mask"] > 0].isnan().any() for tensor in logits):
             raise InputError(DIVERGED)
         return logits

@@ -25,12 +25,13 @@ from qa_lightning.backbones.configs import (
     plain_config,
     pretrained_config,
 )
-from qa_lightning.backbones.families import OWN_HEADS
+from qa_lightning.backbones.families import FLOAT32_ALONE, OWN_HEADS
 from qa_lightning.backbones.heads import HALVES
 from qa_lightning.backbones.products import fast_network
 from qa_lightning.backbones.reading import span_logits
 
 __all__ = [
+    "FLOAT32_ALONE",
     "HALVES",
     "OWN_HEADS",
     "adapter_problems",

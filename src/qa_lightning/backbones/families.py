@@ -34,6 +34,9 @@ SEE_PADDING = {"big_bird", "convbert", "fnet", "funnel", "mobilebert", "yoso"}
 """Families that padding changes: by what mixes or pools all tokens or neighbours, whatever the mask
 (FNet has none), or, BigBird, since the last block of a batch sees everything."""
 
+FLOAT32_ALONE = {"xmod"}
+"""Families whose code in transformers puts numbers of 16 bits into tensors of 32, and fails."""
+
 NEEDS_ITS_CODE = {"eurobert", "gte", "nomic_bert", "ultrabert"}
 """Families that transformers has taken over from their repositories, code and all."""
 

@@ -1,7 +1,8 @@
-"""A network's matrix products on x86 processors by oneDNN, for reading alone.
+"""A network's matrix products as the processor multiplies fastest, for reading alone.
 
 Torch multiplies float32 with Intel's MKL, which takes an older way on other makers' processors:
 oneDNN, which torch holds too, multiplies two and a half times as fast on an AMD EPYC of AVX-512.
+It also multiplies bfloat16 from weights that are laid out once.
 """
 
 import copy
@@ -13,12 +14,17 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from qa_lightning.backbones.building import longest_window
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 Product = Callable[[Tensor], Tensor]
 
 _X86 = {"x86_64", "amd64"}
 _ROWS = 512  # tokens at a time that weights are laid out for; others serve as well
+_SHORT = 512  # tokens of windows whose attention scores fit into the caches
+_LOGITS = 2  # a start's and an end's
 
 
 def multiplies_by_onednn() -> bool:
@@ -31,7 +37,7 @@ def multiplies_by_onednn() -> bool:
     )
 
 
-def fast_network(network: NetworkT) -> NetworkT:
+def fast_network(network: NetworkT, *, bf16: bool = False) -> NetworkT:
     """Return a network for reading that computes the same faster, and shares all its tensors.
 
     It is the network itself where there is nothing to gain: on other devices and processors, and
@@ -39,19 +45,30 @@ def fast_network(network: NetworkT) -> NetworkT:
 
     Args:
         network: in evaluation mode, on its device.
+        bf16: for reading under autocast to bfloat16: the products are in it, what is between them
+            and the logits are in float32.
     """
-    if not multiplies_by_onednn() or not any(map(_is_plain, network.modules())):
+    here = multiplies_by_onednn() and any(map(_is_plain, network.modules()))
+    if not here and not bf16:
         return network
     tensors = chain(network.parameters(), network.buffers())
     shared = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
     modules = list(shared.modules())
+    if here:
+        _multiply_by_onednn(modules, torch.bfloat16 if bf16 else torch.float32)
+    if bf16:
+        _keep_logits_exact(modules)
+        _attend_by_products(shared)
+    return shared
+
+
+def _multiply_by_onednn(modules: list[nn.Module], dtype: torch.dtype) -> None:
     for linear in filter(_is_plain, modules):
-        _put(linear, _product(linear, "none"))
+        _put(linear, _product(linear, "none", dtype))
     for module in modules:
         if _activates(module):
-            _put(module.dense, _product(module.dense, "gelu"))
+            _put(module.dense, _product(module.dense, "gelu", dtype))
             module.intermediate_act_fn = nn.Identity()
-    return shared
 
 
 def _is_plain(module: nn.Module) -> bool:
@@ -83,12 +100,44 @@ def _put(linear: Any, product: Product) -> None:
     linear.forward = product
 
 
-def _product(linear: Any, then: str) -> Product:
-    weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
-    bias = linear.bias
+def _product(linear: Any, then: str, dtype: torch.dtype) -> Product:
+    weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype), _ROWS)
+    bias = None if linear.bias is None else linear.bias.detach().to(dtype)
 
     def product(states: Tensor) -> Tensor:
+        states = states.to(dtype)
         found: Tensor = torch.ops.mkldnn._linear_pointwise(states, weight, bias, then, [], "none")
         return found
 
     return product
+
+
+def _keep_logits_exact(modules: list[nn.Module]) -> None:
+    """Let the answer head multiply in float32: it is small, and its logits are what is compared."""
+    for module in modules:
+        if type(module) is nn.Linear and module.out_features == _LOGITS:
+            _put(module, _exact_product(module))
+
+
+def _exact_product(linear: nn.Linear) -> Product:
+    def product(states: Tensor) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            bias = None if linear.bias is None else linear.bias.float()
+            return F.linear(states.float(), linear.weight.float(), bias)
+
+    return product
+
+
+def _attend_by_products(network: nn.Module) -> None:
+    """Let short windows attend by two products and a softmax, on CPUs without AMX.
+
+    Torch's fused kernel multiplies in float32 there, in nearly twice the time.
+    """
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    if not isinstance(network, PreTrainedModel) or network.device.type != "cpu":
+        return
+    longest = longest_window(network)
+    short = longest is not None and longest <= _SHORT
+    fused = network.config._attn_implementation == "sdpa"
+    if short and fused and not capabilities.get("amx_bf16"):
+        network.set_attn_implementation("eager")

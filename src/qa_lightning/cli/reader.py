@@ -20,6 +20,11 @@ def add_reader(parser: jsonargparse.ArgumentParser) -> None:
         " question-answering model",
     )
     parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda, mps")
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        help="of the network's products: float32, bf16, or auto (bf16 where the device has it)",
+    )
     parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
 
 
@@ -38,5 +43,8 @@ def load_reader(cfg: jsonargparse.Namespace) -> "QuestionAnswerer":
     with Bars() as bars:
         bars(f"loading {cfg.checkpoint}", 0)
         return QuestionAnswerer.from_checkpoint(
-            cfg.checkpoint, revision=cfg.revision, device=cfg.device
+            cfg.checkpoint,
+            revision=cfg.revision,
+            device=cfg.device,
+            precision=cfg.precision,
         )

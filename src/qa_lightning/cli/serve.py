@@ -60,5 +60,6 @@ def run(cfg: jsonargparse.Namespace) -> None:
         port=cfg.port,
         device=cfg.device,
         revision=cfg.revision,
+        precision=cfg.precision,
         limits=limits,
     )

@@ -71,16 +71,24 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
         checkpoint: as ``QuestionAnswerer.from_checkpoint`` takes it.
         limits: of the service.
         revision: of a model on the Hub.
+        precision: of the network's products.
         trouble: a file for the message if the reader cannot be loaded.
     """
 
     def __init__(
-        self, checkpoint: str, limits: Limits, *, revision: str | None = None, trouble: Path
+        self,
+        checkpoint: str,
+        limits: Limits,
+        *,
+        revision: str | None = None,
+        precision: str = "float32",
+        trouble: Path,
     ) -> None:
         super().__init__(
             max_batch_size=limits.batch, batch_timeout=limits.batch_seconds, loop=WaitingLoop()
         )
         self.checkpoint, self.limits, self.revision = checkpoint, limits, revision
+        self.precision = precision
         self.trouble = trouble
         self.answerer: QuestionAnswerer  # of the reader's process alone
 
@@ -94,7 +102,7 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
         logging.getLogger("qa_lightning").setLevel(logging.ERROR)
         try:
             self.answerer = QuestionAnswerer.from_checkpoint(
-                self.checkpoint, revision=self.revision, device=device
+                self.checkpoint, revision=self.revision, device=device, precision=self.precision
             )
         except InputError as error:  # the server tells it, without LitServe's traceback
             self.trouble.write_text(str(error), encoding="utf-8")

@@ -63,6 +63,7 @@ def make_server(
     trouble: Path,
     device: str = "cpu",
     revision: str | None = None,
+    precision: str = "float32",
     key: str | None = None,
 ) -> LitServer:
     """Return a server that is not running yet.
@@ -73,9 +74,10 @@ def make_server(
         trouble: a file for the message if the reader cannot be loaded.
         device: cpu, cuda or mps.
         revision: of a model on the Hub.
+        precision: of the network's products.
         key: what clients must know; None lets in everyone.
     """
-    api = ReaderAPI(checkpoint, limits, revision=revision, trouble=trouble)
+    api = ReaderAPI(checkpoint, limits, revision=revision, precision=precision, trouble=trouble)
     request_type = bounded(limits)
 
     def decode_request(request: request_type) -> PredictRequest:  # type: ignore[valid-type]
@@ -154,6 +156,7 @@ def serve(
     port: int = 8000,
     device: str | None = None,
     revision: str | None = None,
+    precision: str = "float32",
     limits: Limits | None = None,
 ) -> None:
     """Answer until SIGTERM or Ctrl-C; then finish what was taken.
@@ -166,6 +169,7 @@ def serve(
         port: 1024 to 65535.
         device: None is CUDA, else the CPU.
         revision: of a model on the Hub.
+        precision: of the network's products, as ``QuestionAnswerer.from_checkpoint`` takes it.
         limits: of the service.
 
     Raises:
@@ -188,6 +192,7 @@ def serve(
             trouble=trouble,
             device=device or _best_device(),
             revision=revision,
+            precision=precision,
             key=key,
         )
         try:
