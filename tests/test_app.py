@@ -3,6 +3,7 @@
 import ast
 import json
 import random
+import re
 import string
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from app_support import Finder
 from conftest import ROOT
 from qa_lightning.app import Corrections, Session
 from qa_lightning.app.samples import SAMPLES
-from qa_lightning.app.session import LONGEST, MOST_DOCUMENTS, Told
+from qa_lightning.app.session import LONGEST, LONGEST_QUESTION, MOST_DOCUMENTS, Told
 from qa_lightning.app.words import WORDS, preferred
+from qa_lightning.documents import REASONS
 from qa_lightning.errors import InputError
 from qa_lightning.examples import load_examples
 from running import fail, read_json, rows_of, run, write_rows
@@ -168,15 +170,15 @@ def test_half_characters_from_a_browser_are_no_fault(tmp_path: Path) -> None:
     json.loads(json.dumps(page.documents_view()).encode())
 
 
-def test_both_languages_say_the_same_things() -> None:
-    def names(sentence: str) -> set[str]:
-        return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+def names(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
+
+def test_both_languages_say_the_same_things() -> None:
     assert WORDS["en"].keys() == WORDS["pt"].keys()
     for key, sentence in WORDS["en"].items():
         assert names(sentence) == names(WORDS["pt"][key]), key
-    said = set((ROOT / "src/qa_lightning/app/reader.js").read_text("utf-8").split('say("')[1:])
-    assert {one.partition('"')[0] for one in said} <= WORDS["en"].keys()
+    assert len(set(map(str, WORDS["en"].items())) & set(map(str, WORDS["pt"].items()))) == 0
     assert {sample.language for sample in SAMPLES} == WORDS.keys()
     assert [preferred(text) for text in ("PT", "fr,pt-PT;q=.3", "xx", "")] == [
         "pt",
@@ -184,6 +186,72 @@ def test_both_languages_say_the_same_things() -> None:
         "en",
         "en",
     ]
+
+
+def test_every_message_that_the_page_can_show_has_its_words() -> None:
+    """What Python tells by name, what the script says, every reason not to open a file."""
+    folder = ROOT / "src/qa_lightning/app"
+    said = set(re.findall(r'say\("(\w+)"\)', (folder / "reader.js").read_text("utf-8")))
+    told = set()
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            texts = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Told", "told", "_toast"):
+                told.update(set(texts[:1]) - {"doc_", True})
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value).startswith(
+                ("words", "WORDS[")
+            ):
+                told.update(texts[-1:])
+    assert {"left", "failed", "no_question", "saved", "ask"} <= told
+    reasons = {f"doc_{reason}" for reason in REASONS}
+    kinds = {"page", "paragraph", "heading", "row", "line"}
+    # `words` has no others: a sentence that nobody says would be kept up for nothing.
+    assert WORDS["en"].keys() == said | told | reasons | kinds | {"gradio", "left"}
+
+
+def test_every_reason_is_given_with_what_its_sentence_needs() -> None:
+    raised = set()
+    for path in (ROOT / "src/qa_lightning/documents").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "DocumentError":
+                (reason,) = (one.value for one in node.args)
+                given = {keyword.arg for keyword in node.keywords}
+                given = given | {"kind", "package"} if None in given else given
+                raised.add(reason)
+                sentences = (*REASONS[reason], *(WORDS[lang][f"doc_{reason}"] for lang in WORDS))
+                assert set().union(*map(names, sentences)) <= given, reason
+    assert raised | {"locked", "wrong_password"} == REASONS.keys()
+
+
+@pytest.mark.parametrize("language", ["en", "pt"])
+def test_a_file_that_is_no_document_is_told_in_the_visitors_language(
+    language: str, tmp_path: Path
+) -> None:
+    from qa_lightning.app.events import Events
+
+    events = Events(None, None, None)  # type: ignore[arg-type]
+    for name, data in {"a.doc": b"\xd0\xcf\x11\xe0", "b.rtf": b"{\\rtf1", "c.png": b"\x89PNG",
+                       "d.pdf": b"%PDF-1", "e.docx": b"PK", "f.txt": b" "}.items():  # fmt: skip
+        (tmp_path / name).write_bytes(data)
+        told = events._opened(session(tmp_path), language, str(tmp_path / name), None)
+        others = {"en": ("Expected", "Salve", " não "), "pt": ("Expected", "Save", " is ")}
+        assert name in told
+        assert str(tmp_path) not in told
+        assert not any(word in told for word in others[language]), told
+
+
+def test_a_question_has_its_length_and_a_file_that_fails_is_told_without_its_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = session(tmp_path)
+    page.open_text("Évora", "t")
+    with pytest.raises(Told, match="long_question"):
+        page.ask("o" * (LONGEST_QUESTION + 1))
+    page.ask('"Évora"?')
+    (tmp_path / "c.json").write_text("{", encoding="utf-8")
+    with pytest.raises(Told, match="not_kept"):
+        page.correct(page.opened[0].key, 0, 5)
+    assert "c.json" in caplog.text
 
 
 def test_gradio_is_imported_in_its_room_alone() -> None:

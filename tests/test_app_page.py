@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from browsing import opened
 from documents_support import write_pdf
 from qa_lightning import QuestionAnswerer
 from qa_lightning.app.samples import SAMPLES
+from qa_lightning.app.words import WORDS
 from qa_lightning.examples import load_examples
 
 TEXT = "Helena 😀 nasceu em Évora.\nCasou em Évora com Rui.\n\nMorreu longe de Évora, em 1987."
@@ -140,6 +142,54 @@ def test_a_selection_is_kept_with_its_exact_place(
     assert kept == asked
 
 
+def test_a_selection_of_two_documents_is_refused_in_words(app: Page, corrections: Path) -> None:
+    open_text(app, TEXT)
+    app.locator(".qa-document").wait_for()
+    open_text(app, "Outro texto.")
+    expect(app.locator(".qa-document")).to_have_count(2)
+    ask(app, '"Évora"?')
+    both = "(all) => getSelection().setBaseAndExtent(all, 0, all, all.childNodes.length)"
+    app.locator(".qa-documents").evaluate(both)
+    expect(app.locator(".qa-selection p")).to_have_text(WORDS["en"]["one_document"])
+    expect(app.locator(".qa-selection p")).to_be_visible()
+    expect(app.get_by_role("button", name="This is the answer")).to_be_hidden()
+    app.locator(".qa-block").last.evaluate(both)
+    expect(app.get_by_role("button", name="This is the answer")).to_be_visible()
+    assert not corrections.exists()
+
+
+def test_no_word_of_the_other_language_is_seen(browser: Browser, tmp_path: Path) -> None:
+    """Also not of Gradio's own, and not where its connection is lost."""
+    with served(Finder(), tmp_path / "c.json") as address, opened(browser, locale="pt-BR") as page:
+        visit(page, address)
+        (tmp_path / "x.pdf").write_bytes(
+            write_pdf(tmp_path / "y.pdf", [["Rui mora em Évora."], []]).read_bytes()
+        )
+        upload(page, tmp_path / "x.pdf")
+        page.get_by_label("Pergunta", exact=True).fill("Quem?")
+        page.get_by_role("button", name="Perguntar", exact=True).click()
+        page.locator(".qa-question").wait_for()
+        known = [re.escape(text) for text in WORDS["pt"].values()]
+        known = [re.sub(r"\\{\w+\\}", ".*", text) for text in known]
+        ours = [*known, "English", "Português", *(re.escape(one.question) for one in SAMPLES)]
+        ours += ["Quem[?].*", r"Perguntas anteriores \(1\)", r"Sem resposta \(90 %\)", "×", "Rui.*"]
+        ours += [
+            r"x\.pdf",
+            "10 % · página 1",
+            "página 1",
+            ".*Solte.*|.*Arraste.*|.*Clique.*|.*ou.*",
+        ]
+        for line in page.inner_text("body").splitlines():
+            text = line.strip()
+            assert not text or any(re.fullmatch(one, text) for one in ours), text
+        page.route("**/*", lambda route: route.abort())
+        page.get_by_role("button", name="Perguntar", exact=True).click()
+        expect(page.locator(".toast-message-text").first).to_have_text(WORDS["pt"]["gradio"])
+        box = page.locator(".toast-body").first.bounding_box() or {}
+        asking = page.get_by_role("button", name="Perguntar", exact=True).bounding_box() or {}
+        assert box["y"] > asking["y"] + asking["height"]
+
+
 def test_keys_alone_ask_choose_and_correct(app: Page, corrections: Path) -> None:
     open_text(app, TEXT)
     box = app.get_by_label("Question", exact=True)
@@ -192,7 +242,7 @@ def test_mistakes_are_told_in_words_and_the_page_goes_on(app: Page, tmp_path: Pa
     app.get_by_role("tab", name="Files").click()
     app.locator("input[type=file]").set_input_files(files)
     expect(told).to_have_count(2)
-    expect(told.nth(0)).to_contain_text("broken.pdf cannot be opened. Expected a PDF in broken.pdf")
+    expect(told.nth(0)).to_contain_text("broken.pdf is a damaged PDF, or none.")
     expect(told.nth(1)).to_contain_text("pictures")
     open_text(app, TEXT)
     ask(app, '"Rui"?')

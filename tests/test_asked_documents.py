@@ -82,13 +82,39 @@ def test_documents_without_questions_or_text_are_told(folder: Path) -> None:
         rows_of_split(str(folder))
 
 
+def test_all_documents_that_cannot_be_read_are_told_at_once_or_left_out(
+    folder: Path, locked: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    locked.rename(folder / "fechado.pdf")
+    write_pdf(folder / "scan.pdf", [[], []])
+    (folder / "cortado.pdf").write_bytes(b"%PDF-1.7")
+    (folder / "velho.docx").write_bytes(b"\xd0\xcf\x11\xe0")
+    bad = ["fechado.pdf", "scan.pdf", "cortado.pdf", "velho.docx"]
+    with pytest.raises(InputError, match="4 of 8 documents cannot be read") as raised:
+        rows_of_split(str(folder))
+    assert all(name in str(raised.value) for name in bad)
+    assert "`data.skip_unreadable: true`" in str(raised.value)
+    settings: dict[str, Any] = {"split": "predict", "with_answers": False, "skip_unreadable": True}
+    rows = load_examples({"predict": str(folder)}, **settings).to_list()
+    assert len({row["title"] for row in rows}) == 4
+    (warning,) = (text for text in caplog.messages if "left out" in text)
+    assert all(name in warning for name in bad)
+    with pytest.raises(InputError, match="2 of 2 documents"):
+        load_examples({"predict": [str(folder / name) for name in (*bad[:2], "perguntas.csv")]},
+                      **settings)  # fmt: skip
+
+
 def test_predict_answers_from_a_folder_of_documents(
-    small: Path, folder: Path, tmp_path: Path
+    small: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("fit", "--config", small, "--trainer.max_steps=1")
     files = json.dumps({"predict": str(folder)})
     common = ("--config", small, "--ckpt_path", "last", "--data.predict_split", "predict")
-    run("predict", *common, "--data.data_files", files)
+    write_pdf(folder / "scan.pdf", [[], []])
+    message = fail(capsys, "predict", *common, "--data.data_files", files)
+    assert "1 of 5 documents cannot be read" in message
+    run("predict", *common, "--data.data_files", files, "--data.skip_unreadable=true")
+    (folder / "scan.pdf").unlink()
     lines = (tmp_path / "run/answers/predict/answers.jsonl").read_text("utf-8").splitlines()
     texts = {row["id"]: row["context"] for row in rows_of_split(str(folder))}
     answers = [json.loads(line) for line in lines]

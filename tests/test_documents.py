@@ -1,7 +1,10 @@
 """Files of all kinds → text, and the way back to pages, rows and boxes."""
 
 import random
+import time
 import zipfile
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents_support import write_lines, write_pdf
-from qa_lightning.documents import Document, read_document
+from documents_support import FONT, raw_pdf, raw_stream, write_lines, write_pdf
+from qa_lightning.documents import Document, DocumentError, bounding, read_document
 from qa_lightning.documents.markup import html_document, markdown_document
 from qa_lightning.errors import InputError
 
@@ -113,6 +116,156 @@ def test_a_cut_pdf_is_refused_or_read(cut: float, tmp_path: Path) -> None:
         assert str(path) in str(error)  # noqa: PT017
 
 
+def docx_of(path: Path, body: str, head: str = "") -> Path:
+    """Write a DOCX file by hand: its body's XML in the smallest package."""
+    space = "http://schemas.openxmlformats.org"
+    main = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{space}/package/2006/content-types"><Default '
+        'Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/word/document.xml" ContentType="{main}"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{space}/package/2006/relationships"><Relationship '
+        f'Id="r" Type="{space}/officeDocument/2006/relationships/officeDocument" '
+        'Target="word/document.xml"/></Relationships>',
+        "word/document.xml": f'{head}<w:document xmlns:w="{space}/wordprocessingml/2006/main" '
+        'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
+        f"<w:body>{body}</w:body></w:document>",
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return path
+
+
+def words(text: str) -> str:
+    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def cell(text: str, about: str = "") -> str:
+    return f"<w:tc><w:tcPr>{about}</w:tcPr>{words(text)}</w:tc>"
+
+
+def test_what_word_wraps_is_read_once(tmp_path: Path) -> None:
+    """Forms, revisions and text boxes; not what was deleted or moved away."""
+    box = f"<w:txbxContent>{words('Na caixa.')}</w:txbxContent>"
+    body = (
+        f"<w:sdt><w:sdtContent>{words('No formulário.')}</w:sdtContent></w:sdt>"
+        "<w:p><w:ins><w:r><w:t>Posto</w:t></w:r></w:ins><w:del><w:r><w:delText>fora</w:delText>"
+        "</w:r></w:del><w:moveFrom><w:r><w:t>daqui</w:t></w:r></w:moveFrom>"
+        "<w:hyperlink><w:r><w:tab/><w:t>além</w:t></w:r></w:hyperlink></w:p>"
+        f"<w:p><w:r><w:t>Antes.</w:t><mc:AlternateContent><mc:Choice>{box}</mc:Choice>"
+        f"<mc:Fallback>{box}</mc:Fallback></mc:AlternateContent></w:r></w:p>"
+    )
+    document = read_document(docx_of(tmp_path / "x.docx", body))
+    assert document.text == "No formulário.\n\nPosto\talém\n\nAntes.\n\nNa caixa."
+
+
+def test_cells_that_span_rows_stand_in_each(tmp_path: Path) -> None:
+    first, on = '<w:vMerge w:val="restart"/>', "<w:vMerge/>"
+    wide = '<w:gridSpan w:val="2"/>'
+    rows = [
+        cell("Norte", first + wide) + cell("Porto"),
+        cell("", on + wide) + cell("Braga"),
+        cell("Sul", wide) + cell("", on),
+    ]
+    table = "".join(f"<w:tr>{row}</w:tr>" for row in rows)
+    document = read_document(docx_of(tmp_path / "x.docx", f"<w:tbl>{table}</w:tbl>"))
+    assert document.text == "Norte\tPorto\nNorte\tBraga\nSul\tBraga"
+
+
+LAUGHS = "".join(
+    f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in pairwise("abcdefghijk")
+)
+DEEP = "<w:tbl><w:tr><w:tc>"
+BOMBS: dict[str, Callable[[], str]] = {
+    "blanks": lambda: words(" " * (30 << 20)),
+    "paragraphs": lambda: "<w:p/>" * 4_000_001,
+    "a merged cell": lambda: (
+        "<w:tbl><w:tr>"
+        + cell("a" * 1000, "<w:vMerge w:val='restart'/>")
+        + "</w:tr>"
+        + ("<w:tr>" + cell("", "<w:vMerge/>") + "</w:tr>") * 3000
+        + "</w:tbl>"
+    ),
+    "nested": lambda: DEEP * 100_000 + "</w:tc></w:tr></w:tbl>" * 100_000,
+    "laughs": lambda: words("&k;"),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_word_bomb_is_refused_in_seconds(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "blanks":  # half a gigabyte takes seconds to pack
+        monkeypatch.setattr(bounding, "_BYTES", 20 << 20)
+    head = f'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">{LAUGHS}]>' if kind == "laughs" else ""
+    path = docx_of(tmp_path / "x.docx", BOMBS[kind](), head)
+    assert path.stat().st_size < 1 << 20
+    refused_in_seconds(path)
+
+
+def refused_in_seconds(path: Path) -> None:
+    begin = time.process_time()
+    with pytest.raises(DocumentError, match=r"x\.[a-z]+"):
+        read_document(path)
+    assert time.process_time() - begin < 10  # some two; it was a half minute and more
+
+
+def test_a_table_of_endless_columns_is_a_table(tmp_path: Path) -> None:
+    row = cell("a", '<w:gridSpan w:val="2147483647"/>') + cell("b")
+    document = read_document(docx_of(tmp_path / "x.docx", f"<w:tbl><w:tr>{row}</w:tr></w:tbl>"))
+    assert document.text == "a\tb"
+
+
+@pytest.mark.parametrize("unit", ["<div>", "<table><tr><td>", "<ul><li>", "<b>"])
+def test_html_is_read_whole_or_refused_however_deep(unit: str, tmp_path: Path) -> None:
+    for depth in (100, 500, 100_000):
+        (tmp_path / "x.html").write_text(f"<html>{unit * depth}fim", encoding="utf-8")
+        try:
+            assert read_document(tmp_path / "x.html").text == "fim"
+        except DocumentError as error:
+            assert (error.reason, depth) == ("too_deep", 100_000)  # noqa: PT017
+
+
+def test_a_row_of_many_cells_is_read_in_seconds(tmp_path: Path) -> None:
+    (tmp_path / "x.html").write_text("<table><tr>" + "<td>a" * 100_000, encoding="utf-8")
+    begin = time.process_time()
+    assert read_document(tmp_path / "x.html").text.count("a") == 100_000
+    assert time.process_time() - begin < 10
+    (tmp_path / "x.html").write_text("<p>" * 4_000_001, encoding="utf-8")
+    refused_in_seconds(tmp_path / "x.html")
+
+
+def test_a_text_of_endless_lines_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("a" + "\n" * 5_000_001, encoding="utf-8")
+    refused_in_seconds(tmp_path / "x.txt")
+
+
+def pdf_of(path: Path, kids: str, count: int, content: bytes) -> Path:
+    """Write a PDF of one page, which its tree may name many times."""
+    page = b"/Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R"
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {count}/Kids[{kids}]>>".encode(),
+        b"<<%s/Resources<</Font<</F 5 0 R>>>>>>" % page,
+        raw_stream(content),
+        FONT,
+    ]
+    path.write_bytes(raw_pdf(objects))
+    return path
+
+
+WRITTEN = b"BT /F 12 Tf 72 700 Td %s ET"
+
+
+def test_a_pdf_bomb_is_refused_in_seconds(tmp_path: Path) -> None:
+    shown = WRITTEN % (b"(Uma palavra) Tj " * 20)
+    assert read_document(pdf_of(tmp_path / "x.pdf", "3 0 R", 2**31 - 1, shown)).text  # a lie
+    refused_in_seconds(pdf_of(tmp_path / "x.pdf", "3 0 R " * 20_001, 20_001, shown))
+    many = WRITTEN % (b"(Uma palavra e mais outra) Tj " * 60_000)
+    refused_in_seconds(pdf_of(tmp_path / "x.pdf", "3 0 R", 1, many))
+
+
 def write_docx(path: Path) -> Path:
     body = docx.Document()
     body.add_heading("Relatório", level=1)
@@ -202,17 +355,38 @@ def broken(folder: Path) -> dict[str, Any]:
     files: dict[str, tuple[bytes, str]] = {
         "none.pdf": (b"no pdf", "damaged, or none"),
         "empty.txt": (b" \n", "there is none"),
-        "empty.html": (b"", "Expected HTML|there is none"),
+        "empty.html": (b"", "there is none"),
         "scan.png": (b"\x89PNG\r\n", "picture"),
         "old.docx": (b"\xd0\xcf\x11\xe0rest", "encrypted, or of Word 97"),
+        "old.doc": (b"\xd0\xcf\x11\xe0rest", "Save it as DOCX"),
+        "x.rtf": (b"{\\rtf1\\ansi Texto}", r"rich text \(RTF\)\. Save it as DOCX or PDF"),
+        "x.jpg": (b"\xff\xd8\xff\xe0rest", r"picture \(JPEG\)\. Recognise its text first"),
+        "x.bmp": (b"BM\0\0rest", "picture"),
+        "x.gz": (b"\x1f\x8brest", "archive of other files"),
         "cut.docx": (b"PK\x03\x04rest", "none, or cut off"),
         "bytes.txt": (b"\x81\x8d\x00\xff\x00", "text"),
     }
     for name, (data, _) in files.items():
         (folder / name).write_bytes(data)
-    with zipfile.ZipFile(folder / "other.docx", "w") as archive:
-        archive.writestr("a.txt", "x")
-    return {**{name: told for name, (_, told) in files.items()}, "other.docx": "damaged"}
+    odt = "application/vnd.oasis.opendocument.text"
+    archives = {
+        "other.docx": ("[Content_Types].xml", "x", "damaged"),
+        "some.zip": ("a.txt", "x", "Unpack it"),
+        "x.odt": ("mimetype", odt, r"OpenDocument text \(ODT\)\. Save it as DOCX"),
+        "x.epub": ("mimetype", "application/epub+zip", "book"),
+        "x.xlsx": ("xl/workbook.xml", "x", "spreadsheet"),
+        "x.pptx": ("ppt/presentation.xml", "x", "presentation"),
+    }
+    for name, (part, text, _) in archives.items():
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr(part, text)
+    told = {name: told for name, (_, told) in files.items()}
+    return {**told, **{name: told for name, (*_, told) in archives.items()}}
+
+
+def test_a_text_that_begins_like_a_picture_is_a_text(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("BM 25 é uma fórmula.", encoding="utf-8")
+    assert read_document(tmp_path / "x.txt").text == "BM 25 é uma fórmula."
 
 
 def test_broken_files_are_told_by_name(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 
 from answerer_support import write_checkpoint
-from documents_support import write_pdf
+from documents_support import endless_pdf, write_pdf
 from qa_lightning import QuestionAnswerer
 from qa_lightning.errors import InputError
 from qa_lightning.service import KEY_VARIABLE, Limits, serve
@@ -230,6 +231,29 @@ def test_files_are_read_and_places_told(api: ReaderAPI, tmp_path: Path) -> None:
     assert "/tmp" not in refused.body.decode()
 
 
+def test_refusals_have_the_clients_name_and_advice_that_a_client_can_follow(
+    api: ReaderAPI, tmp_path: Path
+) -> None:
+    from reportlab.lib.pdfencrypt import StandardEncryption
+
+    lock = StandardEncryption("abre", canPrint=0)
+    locked = write_pdf(tmp_path / "x.pdf", [["Segredo."]], encrypt=lock).read_bytes()
+    files = {
+        "a.pdf": (locked, "a.pdf; it is encrypted. Send it without a password."),
+        "b.doc": (b"\xd0\xcf\x11\xe0", "b.doc; it is encrypted, or of Word 97"),
+        "c.html": (b"<html>", "c.html; there is none"),
+        "d.txt": (b"\x81\x8d\x00\xff\x00", "text in d.txt"),
+        "e.zip": (b"PK\x05\x06" + bytes(18), "e.zip"),
+    }
+    for name, (data, told) in files.items():
+        sent = {"name": f"../{name}", "data": base64.b64encode(data).decode()}
+        (refused,) = api.predict([PredictRequest(question=QUESTION, documents=[sent])])
+        message = json.loads(refused.body)["error"]["message"]
+        assert told in message
+        assert "/tmp" not in message
+        assert "environment" not in message
+
+
 def test_what_had_no_effect_is_told_to_who_asked(
     api: ReaderAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -355,10 +379,76 @@ def test_a_service_answers_as_the_reader_does(server: Server, checkpoint: Path) 
     (entry,) = answered.json()["answers"]
     assert (entry["answer"], entry["start_char"]) == (expected.text, expected.start_char)
     assert entry["n_best"][0]["place"] == "line 1"
-    assert "/predict" in server.client.get("/openapi.json").json()["paths"]
+    assert "/docs" in server.log.read_text()
     assert "in_flight" in server.client.get("/metrics").text
     assert httpx.get(f"{server.address}/predict", trust_env=False).status_code == 401
     assert server.client.get("/predict").json()["error"]["status"] == 405
+
+
+def test_a_service_tells_how_to_ask_without_a_key_or_another_machine(server: Server) -> None:
+    with httpx.Client(base_url=server.address, trust_env=False) as stranger:
+        schema = stranger.get("/openapi.json").json()
+        page = stranger.get("/docs")
+    assert {"/predict", "/metrics", "/health", "/ready"} <= schema["paths"].keys()
+    assert schema["components"]["securitySchemes"].keys() == {"ApiKey", "Bearer"}
+    assert schema["security"] == [{"ApiKey": []}, {"Bearer": []}]
+    assert schema["paths"]["/health"]["get"]["security"] == []
+    assert set(schema["paths"]["/predict"]["post"]["responses"]) >= {"200", "401", "413", "504"}
+    assert page.status_code == 200
+    for name in ("POST /predict", "n_best", "X-API-Key", "score is higher"):
+        assert name in page.text
+    assert "<script" not in page.text
+    assert not re.search(r"(src|href)=.?https?:", page.text)
+
+
+def test_connections_that_send_nothing_or_slowly_hold_no_place(server: Server) -> None:
+    """A head in pieces for ever, on new connections and on one that was answered before."""
+    heads = [b"", b"P", b"POST /predict HTTP/1.1\r\nHost: x\r\nX-A: "]
+    answered = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        strangers = []
+        for number in range(60):
+            place = ("127.0.0.1", server.port)
+            stranger = stack.enter_context(socket.create_connection(place, timeout=10))
+            if number % 4 == 0:
+                stranger.sendall(answered)
+                assert b" 200 " in stranger.recv(1000)
+            stranger.sendall(heads[number % 3])
+            strangers.append(stranger)
+        assert server.ask(question=QUESTION, context=CONTEXT).status_code == 200
+        until = time.monotonic() + 30
+        for number, stranger in enumerate(strangers):
+            answer = b""
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    stranger.sendall(b"x" * (number % 3 > 0))  # it goes on, byte by byte
+                try:
+                    piece = stranger.recv(1000)
+                except ConnectionResetError:
+                    break
+                if not piece:
+                    break
+                answer += piece
+            assert time.monotonic() < until
+            assert b" 408 " in answer or number % 4 == 0, answer
+    assert server.ask(question=QUESTION, context=CONTEXT).status_code == 200
+
+
+@pytest.mark.slow
+def test_a_file_that_holds_its_reader_for_ever_costs_no_more_than_its_own_answer(
+    server: Server,
+) -> None:
+    """Forms of a PDF that draw each other, ten times each: PDFium would draw them for years."""
+    data = base64.b64encode(endless_pdf()).decode()
+    body = {"question": QUESTION, "documents": [{"name": "x.pdf", "data": data}]}
+    (reader,) = server.readers()
+    assert server.ask(**body).status_code == 504
+    until = time.monotonic() + 60
+    while not (found := server.readers()) or found == [reader]:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    server.wait()
+    assert server.ask(question=QUESTION, context=CONTEXT).status_code == 200
 
 
 def test_two_hundred_hostile_requests_stop_nobody(server: Server) -> None:

@@ -13,8 +13,8 @@ from qa_lightning.app.layout import Parts
 from qa_lightning.app.samples import SAMPLES, Sample
 from qa_lightning.app.session import Session, Told
 from qa_lightning.app.words import WORDS, preferred, told
-from qa_lightning.documents import LockedError
-from qa_lightning.errors import InputError, placed
+from qa_lightning.documents import DocumentError, LockedError
+from qa_lightning.errors import placed
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import QuestionAnswerer
@@ -42,8 +42,7 @@ def _visited(act: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _toast(language: str, sentence: str) -> gr.Error:
-    words = WORDS[language]
-    return gr.Error(words[sentence], title=words["error"], duration=None, print_exception=False)
+    return gr.Error(WORDS[language][sentence], duration=None, print_exception=False)
 
 
 class Events:
@@ -107,11 +106,11 @@ class Events:
         def open_file() -> str:
             try:
                 session.open_file(path, password=password)
-            except LockedError:
-                session.locked.append(path)
-                raise Told("locked" if password is None else "wrong_password", name=name) from None
-            except InputError as error:
-                raise Told("not_read", name=name, reason=_without(str(error), path)) from error
+            except DocumentError as error:
+                if isinstance(error, LockedError):
+                    session.locked.append(path)
+                details = {**error.details, "name": name}
+                raise Told(f"doc_{error.reason}", **details) from error
             return ""
 
         return _told(language, open_file)
@@ -188,13 +187,6 @@ def _told(language: str, act: Callable[[], str | None]) -> str:
         return act() or ""
     except Told as error:
         return told(language, error.sentence, is_fault=True, **error.details)
-    except InputError as error:
-        return told(language, "not_done", is_fault=True, reason=error)
     except Exception as error:
         log.error("a visitor met a fault of ours: %s", placed(error))
         return told(language, "failed", is_fault=True)
-
-
-def _without(reason: str, path: str) -> str:
-    """Return a reader's message without the place of the upload, which is nobody's."""
-    return reason.replace(path, Path(path).name)

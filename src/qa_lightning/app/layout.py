@@ -8,7 +8,6 @@ import gradio as gr
 
 from qa_lightning.app.samples import SAMPLES
 from qa_lightning.app.words import LANGUAGES, WORDS
-from qa_lightning.documents import SUFFIXES
 
 KEPT_SECONDS: Final = 3_600  # of uploaded files
 # Gradio has no part that saves a text to the visitor's disk.
@@ -68,7 +67,6 @@ class Parts:
                 self.files = gr.File(
                     label=words["files"],
                     file_count="multiple",
-                    file_types=list(SUFFIXES),
                     height=130,
                     elem_classes="qa-files",
                 )

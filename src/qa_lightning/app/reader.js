@@ -49,7 +49,7 @@ function column(shown) {
       make("h3", {}, shown.name),
       button("", () => trigger("refuse", { key: shown.key }), { class: "qa-refuse", hidden: "" }),
       button("×", () => trigger("drop", { key: shown.key }), { class: "qa-drop" })),
-    ...shown.notes.map((note) => make("p", { class: "qa-note" }, note)),
+    ...(shown.blank ? [make("p", { class: "qa-note", "data-pages": shown.blank })] : []),
     scroller);
   return { section, blocks };
 }
@@ -165,6 +165,9 @@ function drawWords() {
   for (const node of element.querySelectorAll(".qa-page")) {
     node.firstChild.textContent = `${say("page")} ${node.dataset.page}`;
   }
+  for (const node of element.querySelectorAll(".qa-note")) {
+    node.textContent = say("blank_pages").replace("{pages}", node.dataset.pages);
+  }
   for (const node of element.querySelectorAll(".qa-refuse")) {
     node.textContent = say("none_here");
     node.hidden = !props.result;
@@ -180,20 +183,18 @@ function selected() {
   const selection = getSelection();
   if (!selection.rangeCount || selection.isCollapsed) return null;
   const range = selection.getRangeAt(0);
+  const parts = [];
   for (const [key, { section, blocks }] of columns) {
     if (!range.intersectsNode(section)) continue;
     const touched = blocks.filter(({ node }) => range.intersectsNode(node));
     if (!touched.length) continue;
     const first = touched[0], last = touched[touched.length - 1];
-    return {
-      key,
-      start: first.start + before(first.node, range.startContainer, range.startOffset, 0),
-      end: last.start
-        + before(last.node, range.endContainer, range.endOffset, last.end - last.start),
-      words: selection.toString(),
-    };
+    const start = first.start + before(first.node, range.startContainer, range.startOffset, 0);
+    const end = last.start
+      + before(last.node, range.endContainer, range.endOffset, last.end - last.start);
+    if (end > start) parts.push({ key, start, end, words: selection.toString() });
   }
-  return null;
+  return parts.length > 1 ? { isSplit: true, words: "" } : parts[0] ?? null;
 }
 
 function before(node, container, offset, outside) {
@@ -226,8 +227,10 @@ let taken = null;
 function drawSelection() {
   taken = selected();
   const bar = find("selection");
-  bar.hidden = !taken || !props.result || !taken.words.trim();
+  bar.hidden = !taken || !props.result || !(taken.isSplit || taken.words.trim());
   if (bar.hidden) return;
+  bar.classList.toggle("qa-split", Boolean(taken.isSplit));
+  bar.querySelector("p").textContent = say("one_document");
   const words = taken.words.trim();
   const short = words.length > 90 ? `${words.slice(0, 60)} … ${words.slice(-25)}` : words;
   bar.querySelector("q").textContent = short;
@@ -241,9 +244,17 @@ function draw() {
   drawWords();
 }
 
+// What Gradio itself tells in a corner (a failed upload, a lost connection) is in English alone.
+new MutationObserver(() => {
+  const ours = ["left", "failed"].map(say);
+  for (const node of document.querySelectorAll(".toast-message-text:not([data-qa])")) {
+    node.dataset.qa = "";
+    if (!ours.includes(node.textContent.trim())) node.textContent = say("gradio");
+  }
+}).observe(document.body, { childList: true, subtree: true });
 document.addEventListener("selectionchange", drawSelection);
 find("selection").querySelector("button").addEventListener("click", () => {
-  if (taken) trigger("mend", taken);
+  if (taken && !taken.isSplit) trigger("mend", taken);
   getSelection().removeAllRanges();
 });
 watch(["documents", "result", "history", "words"], draw);

@@ -3,22 +3,27 @@
 import csv
 import io
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from qa_lightning.documents import Document, read_document, text_document
+from qa_lightning.documents import Document, ranges, read_document, text_document
+from qa_lightning.errors import InputError
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
     from qa_lightning.answerer import Document as ReadDocument
     from qa_lightning.app.corrections import Corrections
 
+log = logging.getLogger(__name__)
+
 N_BEST: Final = 5
 MOST_DOCUMENTS: Final = 8  # side by side; more are for `answer --document`
 LONGEST: Final = 5_000_000  # characters of one that a browser still scrolls well
+LONGEST_QUESTION: Final = 1_000  # characters; models read some sixty tokens of it
 _BLOCK: Final = 2_000  # characters of lines that are shown as one block
 
 
@@ -117,12 +122,14 @@ class Session:
         """Answer a question from all open documents.
 
         Raises:
-            Told: there is no question, or no document.
+            Told: there is no question or no document, or the question is too long.
         """
         with self._lock:
             question = _sound(question).strip()
             if not question:
                 raise Told("no_question")
+            if len(question) > LONGEST_QUESTION:
+                raise Told("long_question", most=f"{LONGEST_QUESTION:,}")
             if not self.opened:
                 raise Told("no_document")
             read = [one.read for one in self.opened]
@@ -143,8 +150,7 @@ class Session:
             The answer, without blanks around it, and how many corrections there are.
 
         Raises:
-            Told: nothing was asked, or the span holds no words.
-            InputError: the file cannot be written.
+            Told: nothing was asked, the span holds no words, or the file cannot be written.
         """
         text = self._document(key).text
         if not 0 <= start <= end <= len(text) or not text[start:end].strip():
@@ -165,12 +171,16 @@ class Session:
         if self.shown is None:
             raise Told("nothing_asked")
         document = self._document(key)
-        return self._corrections.keep(
-            title=document.name,
-            context=document.text,
-            question=self.shown.question,
-            span=span,
-        )
+        try:
+            return self._corrections.keep(
+                title=document.name,
+                context=document.text,
+                question=self.shown.question,
+                span=span,
+            )
+        except InputError as error:  # of the file, which is the owner's and not the visitor's
+            log.error("%s", error)
+            raise Told("not_kept", file=self._corrections.path.name) from error
 
     def _document(self, key: str) -> Document:
         for one in self.opened:
@@ -184,7 +194,7 @@ class Session:
             {
                 "key": one.key,
                 "name": one.document.name,
-                "notes": list(one.document.notes),
+                "blank": ranges(one.document.blank_pages),
                 "blocks": list(_blocks(one.document)),
             }
             for one in self.opened

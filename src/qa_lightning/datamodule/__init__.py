@@ -88,6 +88,8 @@ class QADataModule(LightningDataModule):
         test_split: split for ``test``.
         predict_split: split for ``predict``; needs no answers.
         columns: canonical column name to the name in the data.
+        skip_unreadable: leave out documents (PDF and the like, which questions are asked of) that
+            cannot be read, and tell which; else they are refused, all at once.
         language: ISO code of the data's language; adds its rules to alignment and scores.
         tokenizer: Hub id, folder, or a fast tokenizer; None is the model's (command line) or
             the demo's.
@@ -153,6 +155,7 @@ class QADataModule(LightningDataModule):
         test_split: str | None = None,
         predict_split: str | None = None,
         columns: dict[str, str] | None = None,
+        skip_unreadable: bool = False,
         language: str | None = None,
         tokenizer: str | PreTrainedTokenizerBase | None = None,
         tokenizer_revision: str | None = None,
@@ -334,6 +337,7 @@ class QADataModule(LightningDataModule):
             columns=settings["columns"],
             cache_dir=settings["cache_dir"],
             seed=self._seed,
+            skip_unreadable=settings["skip_unreadable"],
         )
 
     def _windows(self) -> WindowSettings:

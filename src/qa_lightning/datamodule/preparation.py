@@ -48,6 +48,7 @@ class SourceSettings:
     columns: Mapping[str, str] | None
     cache_dir: str | None
     seed: int
+    skip_unreadable: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Preparation:
             cache_dir=self.source.cache_dir,
             seed=self.source.seed,
             with_answers=self.role.labels,
+            skip_unreadable=self.source.skip_unreadable,
             progress=progress,
         )
 
@@ -239,6 +241,7 @@ def cache_key(
         cache_dir=source.cache_dir,
         seed=source.seed,
         with_answers=role.labels,
+        skip_unreadable=source.skip_unreadable,
     )
     parts = [content, PREPARATION_VERSION, ALIGNMENT_VERSION, asdict(alignment), asdict(role)]
     examples = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -51,7 +51,7 @@ RULES: dict[str, Rule] = {
         ),
         optional=True,
     ),
-    "token_types": flag(),
+    **dict.fromkeys(("token_types", "skip_unreadable"), flag()),
     "alignment": one_of(POLICIES),
     "alignment_threshold": number(0, 1, remedy="It is a confidence."),
     "batch_size": whole(1),

@@ -4,17 +4,20 @@ The extra ``documents`` brings the readers of HTML, DOCX and PDF (lxml, python-d
 text needs none.
 """
 
-from qa_lightning.documents.pdf import PASSWORD, LockedError
 from qa_lightning.documents.reading import SUFFIXES, read_document, text_document
-from qa_lightning.documents.records import Document, Element, Rectangle
+from qa_lightning.documents.records import Document, Element, Rectangle, ranges
+from qa_lightning.documents.refusals import PASSWORD, REASONS, DocumentError, LockedError
 
 __all__ = [
     "PASSWORD",
+    "REASONS",
     "SUFFIXES",
     "Document",
+    "DocumentError",
     "Element",
     "LockedError",
     "Rectangle",
+    "ranges",
     "read_document",
     "text_document",
 ]

@@ -4,15 +4,22 @@ from collections import Counter
 
 import numpy as np
 
+from qa_lightning.documents.bounding import Allowance
 from qa_lightning.documents.records import Boxes, Document, Element
 
 
 class Assembler:
-    """Put pieces one after the other, and remember where each stands."""
+    """Put pieces one after the other, and remember where each stands.
 
-    def __init__(self) -> None:
+    Args:
+        name: of the file.
+        allowance: how much it may hold.
+    """
+
+    def __init__(self, name: str, allowance: Allowance) -> None:
+        self._name, self._allowance = name, allowance
         self._texts: list[str] = []
-        self._boxes: list[Boxes] = []
+        self._boxes: list[Boxes | int] = []  # a number of characters that are not drawn
         self._elements: list[Element] = []
         self._numbers: Counter[str] = Counter()
         self._length = 0
@@ -32,6 +39,9 @@ class Assembler:
             kind: see ``Element``.
             page: the page it stands on.
             boxes: ``[len(text), 4]``, see ``Document``.
+
+        Raises:
+            DocumentError: the document is too long.
         """
         if not text.strip():
             return
@@ -39,6 +49,7 @@ class Assembler:
             # Rows stay close, so that a table reads as one.
             together = kind == self._elements[-1].kind and kind in ("row", "line")
             self._append("\n" if together else "\n\n", None)
+        self._allowance.check(self._length + len(text), len(self._elements))
         self._numbers[kind] += 1
         end = self._length + len(text)
         self._elements.append(Element(self._length, end, kind, self._numbers[kind], page))
@@ -47,17 +58,18 @@ class Assembler:
     def _append(self, text: str, boxes: Boxes | None) -> None:
         self._texts.append(text)
         self._length += len(text)
-        if boxes is None:
-            boxes = np.full((len(text), 4), np.nan, np.float32)
-        self._boxes.append(boxes)
+        self._boxes.append(boxes if boxes is not None else len(text))
 
-    def document(self, name: str, *, drawn: bool = False, notes: tuple[str, ...] = ()) -> Document:
+    def document(self, *, drawn: bool = False, blank_pages: tuple[int, ...] = ()) -> Document:
         """Return what was put together.
 
         Args:
-            name: of the file.
             drawn: whether its characters have boxes.
-            notes: what a reader should know.
+            blank_pages: those without text.
         """
-        boxes = np.concatenate(self._boxes) if drawn and self._boxes else None
-        return Document("".join(self._texts), name, self._elements, boxes, notes)
+        boxes = np.concatenate(list(map(_filled, self._boxes))) if drawn and self._boxes else None
+        return Document("".join(self._texts), self._name, self._elements, boxes, blank_pages)
+
+
+def _filled(boxes: Boxes | int) -> Boxes:
+    return np.full((boxes, 4), np.nan, np.float32) if isinstance(boxes, int) else boxes

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from qa_lightning.documents.assembling import Assembler
+from qa_lightning.documents.bounding import Allowance, check_pages
 from qa_lightning.documents.records import Boxes, Document
-from qa_lightning.errors import InputError
+from qa_lightning.documents.refusals import PASSWORD, DocumentError, LockedError
 
-PASSWORD: Final = "QA_LIGHTNING_PDF_PASSWORD"  # never an argument, which every process list shows
 _PARTED: Final = frozenset("\x02\ufffe")  # what PDFium gives for a hyphen at a line's end
 _LINE_ENDS: Final = frozenset("\r\n") | _PARTED
 _HYPHENS: Final = frozenset("-\u00ad\u2010\u2011") | _PARTED
@@ -29,10 +29,6 @@ _COLUMN_GAP: Final = 1.0  # of a line's height: wider than any blank between wor
 _COMPOUND: Final = re.compile(r"\w+-\w+")
 _WORD: Final = re.compile(r"\w+$")
 _NO_BOX: Final = np.full((1, 4), np.nan, np.float32)
-
-
-class LockedError(InputError):
-    """Tell that a file opens with a password alone, and which one was not it."""
 
 
 class _Line(NamedTuple):
@@ -66,28 +62,26 @@ def pdf_document(path: Path, *, password: str | None = None) -> Document:
         password: of an encrypted one; None is the environment's.
 
     Raises:
-        InputError: it is encrypted, damaged, or has no text at all (scanned pages).
+        DocumentError: it is encrypted, damaged, has no text at all (scanned pages), or more pages
+            or text than any document.
     """
-    pages: list[list[_Line]] = []
+    allowance = Allowance(path, path.stat().st_size)
     file = _opened(path, password)
     try:
-        pages = [_lines(file, number) for number in range(len(file))]
+        check_pages(len(file), path)
+        pages = list(_pages(file, allowance))
     finally:
         file.close()
     empty = [number for number, lines in enumerate(pages, start=1) if not lines]
     if len(empty) == len(pages):
-        raise InputError(
-            f"Expected text in {path}; none of its {len(pages)} pages has any: they are pictures, "
-            "such as scans. Recognise their text first (OCR, for instance by `ocrmypdf`)."
-        )
+        raise DocumentError("scan", name=path, pages=len(pages))
     joiner, usual = _Joiner(pages), _usual_step(pages)
-    made = Assembler()
+    made = Assembler(path.name, allowance)
     for number, lines in enumerate(pages, start=1):
         for paragraph in _paragraphs(lines, usual):
             text, boxes = joiner.joined(paragraph)
             made.add(text, "row" if paragraph[0].is_row else "paragraph", page=number, boxes=boxes)
-    notes = (f"no text on page {_ranges(empty)} (pictures?)",) if empty else ()
-    return made.document(path.name, drawn=True, notes=notes)
+    return made.document(drawn=True, blank_pages=tuple(empty))
 
 
 def _opened(path: Path, password: str | None) -> Any:
@@ -98,19 +92,21 @@ def _opened(path: Path, password: str | None) -> Any:
         return pypdfium2.PdfDocument(path, password=given)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
-            raise LockedError(
-                f"Expected a PDF that can be opened in {path}; it is encrypted"
-                f"{'' if given is None else ', and the password is another'}. Give its password by "
-                f"the environment's {PASSWORD}, or save it without one."
-            ) from error
-        raise InputError(
-            f"Expected a PDF in {path}; it is damaged, or none ({error}). Try to open and save it "
-            "in another program."
-        ) from error
+            reason = "locked" if given is None else "wrong_password"
+            raise LockedError(reason, name=path) from error
+        raise DocumentError("damaged_pdf", name=path, why=error) from error
 
 
-def _lines(file: Any, number: int) -> list[_Line]:
-    """Return the lines of a page that hold text."""
+def _pages(file: Any, allowance: Allowance) -> Iterator[list[_Line]]:
+    count = 0
+    for number in range(len(file)):
+        lines = _lines(file, number, allowance, count)
+        count += sum(len(line.text) for line in lines)
+        yield lines
+
+
+def _lines(file: Any, number: int, allowance: Allowance, before: int) -> list[_Line]:
+    """Return the lines of a page that hold text; ``before`` are the characters of those before."""
     import pypdfium2
     from pypdfium2 import raw
 
@@ -121,6 +117,7 @@ def _lines(file: Any, number: int) -> list[_Line]:
     try:
         text_page = page.get_textpage()
         try:
+            allowance.check(before + max(0, text_page.count_chars()))
             return list(_split(*_characters(text_page.raw, raw), page.get_height()))
         finally:
             text_page.close()
@@ -261,18 +258,3 @@ class _Joiner:
 def _with_hyphen(text: str) -> str:
     """Return a line whose last sign is a hyphen as text has it."""
     return text[:-1] + "-" if text[-1] in _PARTED | {"\u00ad"} else text
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Write page numbers shortly.
-
-    >>> _ranges([1, 3, 4, 5])
-    '1, 3-5'
-    """
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)

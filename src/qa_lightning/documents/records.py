@@ -59,18 +59,23 @@ class Document:
         elements: its pieces, in the order of the text.
         boxes: float32 ``[len(text), 4]``: left, top, right, bottom of each character in points from
             the upper left corner of its page, NaN for what is not drawn; None in files without.
-        notes: what a reader should know, such as pages without text.
+        blank_pages: the pages without text.
     """
 
     text: str = field(repr=False)
     name: str
     elements: Sequence[Element] = field(repr=False)
     boxes: Boxes | None = field(default=None, repr=False)
-    notes: tuple[str, ...] = ()
+    blank_pages: tuple[int, ...] = ()
     _starts: Sequence[int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_starts", [element.start_char for element in self.elements])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know, in words."""
+        return (f"no text on page {ranges(self.blank_pages)} (pictures?)",) * bool(self.blank_pages)
 
     def elements_of(self, start_char: int, end_char: int) -> Sequence[Element]:
         """Return the elements that a span touches."""
@@ -116,3 +121,18 @@ class Document:
                 left, top = line[:, :2].min(axis=0)
                 right, bottom = line[:, 2:].max(axis=0)
                 yield Rectangle(element.page, *map(float, (left, top, right, bottom)))
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write page numbers shortly.
+
+    >>> ranges([1, 3, 4, 5])
+    '1, 3-5'
+    """
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)

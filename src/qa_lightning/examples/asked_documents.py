@@ -8,13 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from qa_lightning.documents import SUFFIXES, read_document
+from qa_lightning.documents import SUFFIXES, DocumentError, read_document
 from qa_lightning.errors import InputError
 from qa_lightning.examples.rows import first_of
 from qa_lightning.examples.schema import ColumnNames, RawBatch, Row
 from qa_lightning.examples.tables import row_dicts
 
 log = logging.getLogger(__name__)
+
+_TOLD = 50  # documents that are refused by name
 
 
 def is_document(path: Path) -> bool:
@@ -27,9 +29,11 @@ class AskedDocuments:
 
     Args:
         documents: files of text, Markdown, HTML, DOCX or PDF.
+        skip: whether those that cannot be read are left out, and told; else they are refused.
     """
 
-    def __init__(self, documents: Sequence[Path]) -> None:
+    def __init__(self, documents: Sequence[Path], *, skip: bool = False) -> None:
+        self._skip = skip
         folder = commonpath([path.absolute().parent for path in documents])
         self._documents = {relpath(path.absolute(), folder): path for path in documents}
 
@@ -37,7 +41,7 @@ class AskedDocuments:
         """Yield rows with a context as they are; the others with the text of each document.
 
         Raises:
-            InputError: a document cannot be read.
+            InputError: documents cannot be read: all of them, when all were tried.
         """
         questions: list[tuple[str, Row]] = []
         for batch in batches:
@@ -45,8 +49,13 @@ class AskedDocuments:
             if rows is None:
                 yield batch
             questions += rows or ()
+        faults: list[str] = []
         for name, path in self._documents.items() if questions else ():
-            document = read_document(path)
+            try:
+                document = read_document(path)
+            except DocumentError as error:
+                faults.append(str(error))
+                continue
             for note in document.notes:
                 log.warning("%s: %s", path, note)
             yield RawBatch(
@@ -55,6 +64,20 @@ class AskedDocuments:
                 "question",
                 range(1, len(questions) + 1),
             )
+
+        if faults:
+            self._tell(faults)
+
+    def _tell(self, faults: Sequence[str]) -> None:
+        count = f"{len(faults):,} of {len(self._documents):,} documents cannot be read"
+        if self._skip and len(faults) < len(self._documents):
+            log.warning("left out: %s:\n  %s", count, "\n  ".join(faults))
+            return
+        told = [*faults[:_TOLD]] + [f"and {len(faults) - _TOLD:,} more"] * (len(faults) > _TOLD)
+        raise InputError(
+            "\n  ".join([f"Expected documents with text; {count}:", *told])
+            + "\nMend or remove them, or leave them out by `data.skip_unreadable: true`."
+        )
 
     def _rows(
         self, questions: Sequence[tuple[str, Row]], name: str, text: str, columns: ColumnNames

@@ -51,6 +51,7 @@ def load_examples(
     seed: int | None = None,
     with_answers: bool = True,
     unique_ids: bool = True,
+    skip_unreadable: bool = False,
     progress: Progress = untold,
 ) -> datasets.Dataset:
     """Load the examples of one split, with the canonical columns and nothing else.
@@ -73,6 +74,8 @@ def load_examples(
         with_answers: whether rows need answers; without, they may be absent (empty lists).
         unique_ids: refuse an id that occurs twice; False for a look at data that is not mended
             yet, where repeated ids are logged.
+        skip_unreadable: leave out documents that cannot be read, and log which; else they are
+            refused, all at once.
         progress: called with ``reading`` and the number of rows read since the last call.
 
     Raises:
@@ -80,13 +83,19 @@ def load_examples(
     """
     names = ColumnNames.from_mapping(columns)
     opened = open_source(
-        source, config=dataset_config, revision=revision, cache_dir=cache_dir, seed=seed or 0
+        source,
+        config=dataset_config,
+        revision=revision,
+        cache_dir=cache_dir,
+        seed=seed or 0,
+        skip_unreadable=skip_unreadable,
     )
     chosen = choose_splits(split, opened.splits(), opened.label)
     tell = partial(progress, "reading")
     tell(0)
     read = {name: _read_split(opened, name, names, with_answers, chosen, tell) for name in chosen}
-    key = _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
+    settings = (dataset_config, revision, with_answers, skip_unreadable)
+    key = _hash(opened, split, columns, chosen, *settings)
     table = _select(
         read, split or chosen[0], opened.label, answers=with_answers, unique_ids=unique_ids
     )
@@ -106,6 +115,7 @@ def source_fingerprint(
     cache_dir: str | PathLike[str] | None = None,
     seed: int | None = None,
     with_answers: bool = True,
+    skip_unreadable: bool = False,
 ) -> str:
     """Hash what ``load_examples`` would read with the same arguments, without parsing it.
 
@@ -117,10 +127,16 @@ def source_fingerprint(
         InputError: the source or the split does not exist.
     """
     opened = open_source(
-        source, config=dataset_config, revision=revision, cache_dir=cache_dir, seed=seed or 0
+        source,
+        config=dataset_config,
+        revision=revision,
+        cache_dir=cache_dir,
+        seed=seed or 0,
+        skip_unreadable=skip_unreadable,
     )
     chosen = choose_splits(split, opened.splits(), opened.label)
-    return _hash(opened, split, columns, chosen, dataset_config, revision, with_answers)
+    settings = (dataset_config, revision, with_answers, skip_unreadable)
+    return _hash(opened, split, columns, chosen, *settings)
 
 
 def _hash(

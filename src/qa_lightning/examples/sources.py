@@ -81,8 +81,11 @@ class DemoSource:
 class FileSource:
     """Read splits out of local files."""
 
-    def __init__(self, entries: Mapping[str, Sequence[Path]], label: str) -> None:
+    def __init__(
+        self, entries: Mapping[str, Sequence[Path]], label: str, *, skip_unreadable: bool = False
+    ) -> None:
         self._entries = entries
+        self._skip = skip_unreadable
         self.label = label
 
     def splits(self) -> tuple[str, ...]:
@@ -97,7 +100,8 @@ class FileSource:
         read = chain.from_iterable(read_file(path, columns) for path in rows)
         if documents and not rows:
             refuse_no_questions(documents)
-        yield from AskedDocuments(documents).asked(read, columns) if documents else read
+        asked = AskedDocuments(documents, skip=self._skip) if documents else None
+        yield from asked.asked(read, columns) if asked else read
 
     def identity(self, splits: Sequence[str]) -> object:
         """Return the kind and the hash of each file of the splits, in their order."""
@@ -113,9 +117,10 @@ class FileSource:
         return files
 
 
-def file_source(splits: Mapping[str, Paths]) -> FileSource:
+def file_source(splits: Mapping[str, Paths], *, skip_unreadable: bool = False) -> FileSource:
     """Return the source of ``{split: path or paths}``."""
-    return FileSource({str(split): _as_paths(p) for split, p in splits.items()}, "the data files")
+    entries = {str(split): _as_paths(paths) for split, paths in splits.items()}
+    return FileSource(entries, "the data files", skip_unreadable=skip_unreadable)
 
 
 def open_source(
@@ -125,6 +130,7 @@ def open_source(
     revision: str | None,
     cache_dir: str | PathLike[str] | None,
     seed: int,
+    skip_unreadable: bool = False,
 ) -> Source:
     """Find out what kind of source is meant; local files are looked for before the Hub.
 
@@ -134,17 +140,18 @@ def open_source(
     if isinstance(source, Source):
         return source
     if isinstance(source, Mapping):
-        return file_source(source)
+        return file_source(source, skip_unreadable=skip_unreadable)
     if isinstance(source, PathLike) or (isinstance(source, str) and source != "demo"):
         path = _path_of(source)
         if isinstance(source, str) and not path.exists() and _names_hub(source):
             return HubSource(source, config=config, revision=revision, cache_dir=cache_dir)
-        return FileSource(_entries_at(path), str(path))
+        return FileSource(_entries_at(path), str(path), skip_unreadable=skip_unreadable)
     if isinstance(source, str):
         return DemoSource(seed, config)
     if isinstance(source, Sequence) and source:
         paths = _as_paths(source)
-        return FileSource({_split_of_all(paths): paths}, f"the {len(paths)} files")
+        entries = {_split_of_all(paths): paths}
+        return FileSource(entries, f"the {len(paths)} files", skip_unreadable=skip_unreadable)
     raise InputError(
         "Expected `demo`, a Hub id, a path, a list of paths or {split: paths} as the source of "
         f"examples; got a {type(source).__name__}. Data in memory is `QADataModule(train=…)`."

@@ -22,8 +22,9 @@ from qa_lightning.service.limits import Limits
 
 log = logging.getLogger("qa_lightning.service.requests")
 
-OPEN = ("/health", "/ready")  # answered to whoever asks: orchestrators have no keys
-_KNOWN = (*OPEN, "/predict", "/metrics", "/openapi.json", "/docs")
+# Answered to whoever asks: orchestrators have no keys, and how to ask is no secret.
+OPEN = ("/health", "/ready", "/openapi.json", "/docs")
+_KNOWN = (*OPEN, "/predict", "/metrics")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 

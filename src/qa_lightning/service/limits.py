@@ -28,7 +28,8 @@ class Limits:
         questions: in a request; more is 422.
         queue: requests that are being answered or wait; one more is 503.
         seconds: for a request, waiting included; then it is 504.
-        sending_seconds: for a client to send its request; then it is 408.
+        sending_seconds: for a client to send its request's head, and as long for the rest; then it
+            is 408.
         batch: waiting requests whose questions are answered together.
         batch_seconds: to wait for more of them.
     """

@@ -1,5 +1,6 @@
 """The reader's side of a service: a process that answers the questions of all waiting requests."""
 
+import faulthandler
 import logging
 import signal
 import tempfile
@@ -16,7 +17,7 @@ from litserve.loops.simple_loops import BatchedLoop
 from litserve.utils import LitAPIStatus, LoopResponseType
 from starlette.responses import JSONResponse
 
-from qa_lightning.documents import SUFFIXES, Document, read_document, text_document
+from qa_lightning.documents import SUFFIXES, Document, DocumentError, read_document, text_document
 from qa_lightning.errors import InputError, placed
 from qa_lightning.service.gate import problem
 from qa_lightning.service.limits import Limits
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+# What a client can do, where a person at the terminal does something else.
+_ADVICE = {
+    **dict.fromkeys(("locked", "wrong_password"), "Send it without a password."),
+    "too_large": "Send its parts.",
+    "archive": "Send the documents in it.",
+    "package": "Its operator can add it: pip install 'qa-lightning[documents]'",
+}
+_GRACE = 5  # seconds after which nobody waits any more
 _LONG = 200_000  # characters of a document whose questions are asked one by one
 
 
@@ -164,12 +173,17 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
     def _documents(self, request: PredictRequest) -> tuple[list[Document], JSONResponse | None]:
         if request.context is not None:
             return [text_document(request.context, "context")], None
+        # A file may be made to hold its reader in C, where nothing else ends it: this process does
+        # then, and the server starts another.
+        faulthandler.dump_traceback_later(self.limits.seconds + _GRACE, exit=True)
         try:
             documents = [_read(sent, n) for n, sent in enumerate(request.documents or [])]
-        except InputError as error:
-            return [], problem(422, str(error))
+        except DocumentError as error:
+            return [], problem(422, error.told(advice=_ADVICE.get(error.reason)))
         except Exception as error:  # a file that a reader of files stumbles over
             return [], _failure(error)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         chars, most = sum(len(document.text) for document in documents), self.limits.document_chars
         if chars > most:
             message = f"expected at most {most:,} characters of documents; got {chars:,}"
@@ -217,8 +231,12 @@ def _read(sent: SentDocument, number: int) -> Document:
         file.write_bytes(sent.data or b"")
         try:
             document = read_document(file)
-        except InputError as error:
-            raise InputError(str(error).replace(str(file), name)) from None
+        except DocumentError as error:
+            told = {
+                key: value.replace(str(file), name) if isinstance(value, str) else value
+                for key, value in error.details.items()
+            }
+            raise type(error)(error.reason, **{**told, "name": name}) from None
     return replace(document, name=name)
 
 

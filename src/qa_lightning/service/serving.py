@@ -11,7 +11,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from litserve import LitServer
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -22,14 +21,15 @@ from qa_lightning.ranges import Rule, check, whole
 from qa_lightning.service.gate import Gate, problem
 from qa_lightning.service.limits import Limits
 from qa_lightning.service.reading import ReaderAPI
-from qa_lightning.service.schemas import ErrorResponse, PredictRequest, bounded
+from qa_lightning.service.schemas import PredictRequest, bounded
+from qa_lightning.service.slowness import protocol
+from qa_lightning.service.telling import tell
 
 log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "QA_LIGHTNING_API_KEY"
 HOSTS = ("127.0.0.1", "0.0.0.0", "::")  # for those who ask for it
 RULES: dict[str, Rule] = {"port": whole(1024, 65535)}
-_PROBLEMS = {401, 408, 413, 422, 500, 503, 504}
 
 
 class _Server(LitServer):  # type: ignore[misc]
@@ -95,12 +95,13 @@ def make_server(
     )
     del api.decode_request  # it goes to the reader's process, which needs none
     _dress(server.app)
+    tell(server.app, wants_key=key is not None)
     server.app.add_middleware(Gate, limits=limits, key=key)
     return server
 
 
 def _dress(app: FastAPI) -> None:
-    """Give an app health, errors in one shape, and an OpenAPI that tells them."""
+    """Give an app health, and errors in one shape."""
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -112,32 +113,13 @@ def _dress(app: FastAPI) -> None:
         return problem(422, "; ".join(_told(each) for each in error.errors()[:5]))
 
     @app.exception_handler(HTTPException)
-    async def tell(_: Request, error: HTTPException) -> Response:
+    async def pass_on(_: Request, error: HTTPException) -> Response:
         return problem(error.status_code, str(error.detail), **dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def fail(_: Request, error: Exception) -> JSONResponse:
         log.error("a request failed: %s", placed(error))
         return problem(500, "The service failed on this request.")
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(
-                title="qa_lightning", version=qa_lightning.__version__, routes=app.routes
-            )
-            schema["components"]["schemas"]["ErrorResponse"] = ErrorResponse.model_json_schema(
-                ref_template="#/components/schemas/{model}"
-            )
-            content = {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}
-            for status in _PROBLEMS:
-                schema["paths"]["/predict"]["post"]["responses"][str(status)] = {
-                    "description": "What was wrong, in words",
-                    "content": {"application/json": content},
-                }
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _told(error: Any) -> str:
@@ -205,6 +187,7 @@ def serve(
                 generate_client_file=False,
                 access_log=False,
                 server_header=False,
+                http=protocol((limits or Limits()).sending_seconds),
             )
         except RuntimeError as error:
             if not trouble.exists():
