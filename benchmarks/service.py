@@ -1,13 +1,15 @@
 """A service under load: throughput, waiting times and memory, beside the model called in turn.
 
     python benchmarks/service.py --checkpoint runs/demo
-    python benchmarks/service.py --checkpoint runs/demo --requests 200 --memory 0
+    python benchmarks/service.py --checkpoint runs/demo --memory 0
+    python benchmarks/service.py --checkpoint runs/demo --requests 0
 
 1, 8 and 32 clients each send one question with its document as soon as the one before is answered;
 the service joins waiting requests (``--limits.batch 32``) or not (1). The peer, in this process:
 the same reader asked one question after the other, without HTTP. The clock counts here, not
-processor time: a client waits by the clock. Then thousands of requests of 8 clients, and what the
-service's processes hold of memory on the way.
+processor time: a client waits by the clock. So do those who start it: how long until the service
+is ready, and until the page answers. Then (alone with ``--requests 0``) thousands of requests of 8
+clients, and what the service's processes hold of memory on the way.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -36,33 +39,42 @@ MEMORY_POINTS = 5
 Row = tuple[str, str]
 
 
+class Started(NamedTuple):
+    """Hold an address, its first process, and the seconds until it answered."""
+
+    address: str
+    process: int
+    seconds: float
+
+
 @contextmanager
-def service(checkpoint: str, batch: int) -> Iterator[tuple[str, int]]:
-    """Start a service; give its address and its first process."""
+def started(command: str, checkpoint: str, path: str, *options: str) -> Iterator[Started]:
+    """Start a service or a page, and wait until it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "qa_lightning", "serve", "--checkpoint", checkpoint]
-    command += ["--port", str(port), "--device", "cpu", "--limits.batch", str(batch)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        address = f"http://127.0.0.1:{port}"
+    words = [sys.executable, "-m", "qa_lightning", command, "--checkpoint", checkpoint]
+    words += ["--port", str(port), "--device", "cpu", *options]
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        while not is_ready(address):
+        process = subprocess.Popen(
+            words, stdout=log, stderr=log, start_new_session=True, cwd=folder
+        )
+        address = f"http://127.0.0.1:{port}"
+        while not answers(address + path):
             if process.poll() is not None or time.perf_counter() - begin > 120:
-                raise SystemExit("the service did not start")
-            time.sleep(0.1)
-        print(f"ready after {time.perf_counter() - begin:.1f} s", flush=True)
+                raise SystemExit(f"`{command}` did not start")
+            time.sleep(0.05)
         try:
-            yield address, process.pid
+            yield Started(address, process.pid, time.perf_counter() - begin)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
 
-def is_ready(address: str) -> bool:
+def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/ready", trust_env=False).status_code == 200
+        return httpx.get(address, trust_env=False, timeout=20).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -122,34 +134,49 @@ def main() -> None:
     """Measure the load, then the memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--requests", type=int, default=400, help="for each row; 0: no load")
     parser.add_argument("--memory", type=int, default=10_000, help="requests; 0: none")
     options = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     checkpoint = str(Path(options.checkpoint).resolve())
     rows = [(row["question"], row["context"]) for row in demo_rows("validation", seed=0)]
-    results = [in_turn(checkpoint, rows, options.requests)]
+    if options.requests:
+        throughput(checkpoint, rows, options.requests)
+    if options.memory:
+        growth = memory(checkpoint, rows, options.memory)
+        print_table("Memory of the service's processes", ("requests", "MiB"), growth)
+
+
+def throughput(checkpoint: str, rows: list[Row], requests: int) -> None:
+    """Measure the starts, then the load."""
+    results, starts = [in_turn(checkpoint, rows, requests)], []
     for batch, name in ((32, "joined"), (1, "one by one")):
-        with service(checkpoint, batch) as (address, process):
-            load(address, rows, 8, 50)
+        with started("serve", checkpoint, "/ready", "--limits.batch", str(batch)) as service:
+            starts.append(("serve", service.seconds))
+            load(service.address, rows, 8, 50)
             for clients in CLIENTS:
-                results.append(
-                    told(
-                        f"service, {name}", clients, *load(address, rows, clients, options.requests)
-                    )
-                )
-            if batch > 1 and options.memory:
-                growth = [(0, held(process))]
-                for part in range(1, MEMORY_POINTS + 1):
-                    load(address, rows, 8, options.memory // MEMORY_POINTS)
-                    growth.append((part * options.memory // MEMORY_POINTS, held(process)))
+                measured = load(service.address, rows, clients, requests)
+                results.append(told(f"service, {name}", clients, *measured))
+    for _ in range(2):
+        with started("app", checkpoint, "/") as page:
+            starts.append(("app", page.seconds))
     print_table(
-        f"{options.requests} requests of one question and its document ({len(rows)} of the demo)",
+        f"{requests} requests of one question and its document ({len(rows)} of the demo)",
         ("way", "clients", "requests/s", "p50 ms", "p95 ms", "p99 ms"),
         results,
     )
-    if options.memory:
-        print_table("Memory of the service's processes", ("requests", "MiB"), growth)
+    print_table("Start until it answers", ("command", "seconds"), starts)
+
+
+def memory(checkpoint: str, rows: list[Row], requests: int) -> list[tuple[int, float]]:
+    """Return how much is held after how many requests of 8 clients."""
+    part = requests // MEMORY_POINTS
+    with started("serve", checkpoint, "/ready") as service:
+        growth = [(0, held(service.process))]
+        for number in range(1, MEMORY_POINTS + 1):
+            load(service.address, rows, 8, part)
+            growth.append((number * part, held(service.process)))
+    return growth
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class Parts:
             self.language = gr.Radio(
                 list(LANGUAGES.items()),
                 value="en",
+                label="Idioma · Language",
                 show_label=False,
                 container=False,
                 scale=1,
@@ -88,7 +89,7 @@ class Parts:
                 self.password = gr.Textbox(label=words["password"], type="password", scale=4)
                 self.unlock = gr.Button(words["unlock"], scale=1, min_width=110)
             self.samples_label = gr.HTML(_small(words["samples"]), elem_classes="qa-label")
-            with gr.Row():
+            with gr.Row(elem_classes="qa-samples"):
                 self.samples = [
                     gr.Button(one.question, size="sm", min_width=150) for one in SAMPLES
                 ]

@@ -5,7 +5,7 @@
 const find = (name) => element.querySelector(`.qa-${name}`);
 const columns = new Map(); // key → {section, blocks: [{start, end, node, text, marked}]}
 const say = (name) => props.words[name] ?? name;
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => (share > 0 && share < .005 ? "< 1 %" : `${Math.round(100 * share)} %`);
 
 function make(tag, settings = {}, ...children) {
   const node = document.createElement(tag);
@@ -162,6 +162,15 @@ function drawHistory() {
 }
 
 function drawWords() {
+  const root = document.documentElement;
+  for (const name of ["drop", "wait"]) {  // in the place of Gradio's own, which ask the browser
+    root.style.setProperty(`--qa-${name}`, JSON.stringify(say(name)));
+  }
+  root.lang = say("lang");
+  document.querySelector(".qa-files button.upload-container")?.setAttribute("aria-label", say("drop"));
+  const begin = find("begin");
+  begin.textContent = say("begin");
+  begin.hidden = Boolean(props.documents?.length || props.result);
   for (const node of element.querySelectorAll(".qa-page")) {
     node.firstChild.textContent = `${say("page")} ${node.dataset.page}`;
   }

@@ -6,6 +6,7 @@ from typing import Final
 LANGUAGES: Final = {"English": "en", "Português": "pt"}
 
 _ENGLISH: Final = {
+    "lang": "en",
     "title": "Ask your documents",
     "about": "Answers word for word, with their place. Model: {name}. Nothing leaves this machine.",
     "file": "Files",
@@ -21,6 +22,10 @@ _ENGLISH: Final = {
     "placeholder": "Who founded the company?",
     "ask": "Ask",
     # What reader.js says.
+    "begin": "Open a document, or take an example, then ask. The answers are marked in the text, "
+    "and what you correct is kept, so that the model can learn from it.",
+    "drop": "Drop files here, or click",
+    "wait": "One moment …",
     "page": "page",
     "paragraph": "paragraph",
     "heading": "heading",
@@ -83,6 +88,7 @@ _ENGLISH: Final = {
     "failed": "Something went wrong on our side; the terminal tells more.",
 }
 _PORTUGUESE: Final = {
+    "lang": "pt",
     "title": "Pergunte aos seus documentos",
     "about": "Respostas palavra por palavra, com o lugar. Modelo: {name}. Nada sai desta máquina.",
     "file": "Arquivos",
@@ -97,6 +103,10 @@ _PORTUGUESE: Final = {
     "question": "Pergunta",
     "placeholder": "Quem fundou a empresa?",
     "ask": "Perguntar",
+    "begin": "Abra um documento, ou tome um exemplo, e pergunte. As respostas são marcadas no "
+    "texto, e o que você corrige fica guardado, para que o modelo aprenda.",
+    "drop": "Solte arquivos aqui, ou clique",
+    "wait": "Um momento …",
     "page": "página",
     "paragraph": "parágrafo",
     "heading": "título",
