@@ -10,8 +10,6 @@ from typing import Any
 from filelock import FileLock
 
 from qa_lightning.errors import InputError
-from qa_lightning.examples import load_examples
-from qa_lightning.examples.writing import json_document
 from qa_lightning.folders import stream_problems
 from qa_lightning.reports.writing import place_problems, write_whole
 
@@ -62,6 +60,8 @@ class Corrections:
             "question": question,
             "answers": {"text": texts, "answer_start": starts},
         }
+        from qa_lightning.examples.writing import json_document
+
         with self._locked():
             rows = [one for one in self._rows() if not _is_same(one, row)] + [row]
             document = json_document(self.path, rows, version="corrections")
@@ -87,6 +87,8 @@ class Corrections:
     def _rows(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():
             return iter(())
+        from qa_lightning.examples import load_examples  # a second of `datasets`
+
         return iter(load_examples(self.path, unique_ids=False).to_list())
 
 
