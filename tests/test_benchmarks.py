@@ -14,12 +14,14 @@ RUN_APART = {
     "index",
     "label_repair",
     "memory",
+    "pipeline",
+    "precision",
     "proof_labels",
     "proof_xquad",
     "screening",
     "window_scoring",
     "word_borders",
-}  # they train, need a trained checkpoint or a GPU, or have a file of their own
+}  # they train, want a trained checkpoint, a GPU or another environment, or have their own file
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Networks that multiply faster compute the same; windows in any company are read alike."""
 
+import os
 import random
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -91,6 +94,25 @@ def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
     assert heard
     half = nn.Sequential(nn.Linear(4, 4)).to(torch.bfloat16)
     assert fast_network(half) is half
+
+
+@pytest.mark.slow  # oneDNN reads its limit once a process
+@pytest.mark.parametrize("limit", ["AVX2", "AVX512_CORE_VNNI"])
+def test_processors_without_bfloat16_read_in_it_all_the_same(limit: str) -> None:
+    program = """
+import torch
+from qa_lightning.backbones import fast_network
+layer = torch.nn.Sequential(torch.nn.Linear(64, 64)).eval()
+states = torch.randn(9, 64)
+with torch.inference_mode():
+    expected = layer(states)
+    torch.testing.assert_close(fast_network(layer)(states), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = fast_network(layer, bf16=True)(states)
+    torch.testing.assert_close(rounded.float(), expected, rtol=0.05, atol=0.05)
+"""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": limit}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 def test_elsewhere_a_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

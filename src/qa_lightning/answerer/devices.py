@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("float32", "bf16", "auto")
 _NO_INT8 = (
     "to be float32, bf16 or auto, and not int8, which reads a window less than 1.5 times as fast "
-    "as float32, with ten times the error of bf16 (`benchmarks/precision.py`)"
+    "as float32, with several times the error of bf16 (`benchmarks/precision.py`)"
 )
 _KNOWN = one_of(PRECISIONS)
 PRECISION_RULE = Rule(
@@ -70,7 +70,7 @@ def reads_in_bfloat16(precision: str, device: torch.device, *, model_type: str) 
         )
     fast = multiplies_bfloat16(device) and model_type not in FLOAT32_ALONE
     if precision == "bf16" and not fast:
-        log.warning("%s does not multiply bfloat16: `precision` float32 is as fast", device)
+        log.warning("%s does not multiply bfloat16: `precision` float32 is faster here", device)
     return precision == "bf16" or (precision == "auto" and fast)
 
 

@@ -27,14 +27,15 @@ _SHORT = 512  # tokens of windows whose attention scores fit into the caches
 _LOGITS = 2  # a start's and an end's
 
 
-def multiplies_by_onednn() -> bool:
-    """Tell whether this torch can multiply by oneDNN on such processors."""
+def multiplies_by_onednn(dtype: torch.dtype = torch.float32) -> bool:
+    """Tell whether this torch can multiply by oneDNN on such processors, in a type of numbers."""
+    operators = torch.ops.mkldnn
     is_there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return (
-        is_there
-        and platform.machine().lower() in _X86
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    known = platform.machine().lower() in _X86 and hasattr(operators, "_linear_pointwise")
+    if dtype == torch.float32 or not (is_there and known):
+        return is_there and known
+    supported = getattr(operators, "_is_mkldnn_bf16_supported", None)  # not on AVX2 alone
+    return supported is not None and bool(supported())
 
 
 def fast_network(network: NetworkT, *, bf16: bool = False) -> NetworkT:
@@ -48,14 +49,15 @@ def fast_network(network: NetworkT, *, bf16: bool = False) -> NetworkT:
         bf16: for reading under autocast to bfloat16: the products are in it, what is between them
             and the logits are in float32.
     """
-    here = multiplies_by_onednn() and any(map(_is_plain, network.modules()))
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    here = multiplies_by_onednn(dtype) and any(map(_is_plain, network.modules()))
     if not here and not bf16:
         return network
     tensors = chain(network.parameters(), network.buffers())
     shared = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
     modules = list(shared.modules())
     if here:
-        _multiply_by_onednn(modules, torch.bfloat16 if bf16 else torch.float32)
+        _multiply_by_onednn(modules, dtype)
     if bf16:
         _keep_logits_exact(modules)
         _attend_by_products(shared)
