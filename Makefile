@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS := dev,app,docs,documents,search,serve,tensorboard,tune
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo app serve docs notebooks release-check test matrix survival lint format reference bench clean
@@ -17,7 +18,7 @@ setup: $(STAMP) ## Make .venv with the tested versions
 $(STAMP): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null || { echo "Expected $(PYTHON) on the PATH; set PYTHON=... to a Python >= 3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,app,docs,documents,search,serve,tensorboard,tune]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 demo: $(STAMP) ## Train a small Longformer to answer Portuguese questions, in minutes
@@ -56,14 +57,15 @@ gpu: $(if $(GPU_OWN),,$(STAMP)) ## Test and measure on a GPU, and write benchmar
 .PHONY: lowest
 LOWEST := .venv-lowest
 LOWEST_TORCH ?= $(shell grep '^torch==' constraints.txt)
-LOWEST_EXTRAS := dev app documents search tensorboard
+COMMA := ,
 lowest: ## Run all tests on the lower bounds of pyproject.toml, in an environment of their own
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv==0.13.9
 	echo '$(LOWEST_TORCH)' > $(LOWEST)/torch.txt
 	$(LOWEST)/bin/uv pip compile --quiet pyproject.toml --python $(LOWEST)/bin/python --resolution lowest-direct \
-	  --constraint $(LOWEST)/torch.txt $(addprefix --extra ,$(LOWEST_EXTRAS)) --output-file $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow" --ignore tests/test_versions.py
+	  --constraint $(LOWEST)/torch.txt $(addprefix --extra ,$(subst $(COMMA), ,$(EXTRAS))) --output-file $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[$(EXTRAS)]'
+	$(LOWEST)/bin/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m "not slow and not matrix" --ignore tests/test_versions.py
 
 survival: $(STAMP) ## Run the slow tests: kills, broken files, long runs
 	$(BIN)/python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder -m slow

@@ -274,7 +274,6 @@ FAMILIES = {
     ),
     "xlm": Family("xlm", XLM, tokenizer="WordPiece", checkpointing=False),
     "flaubert": Family("flaubert", XLM, tokenizer="WordPiece", checkpointing=False),
-    "mra": Family("mra", BERT, 4096, attention="approximated", tokenizer="byte-level"),
     "yoso": Family("yoso", BERT, 4096, attention="approximated", tokenizer="SentencePiece"),
 }
 

@@ -14,6 +14,7 @@ from matrix_support import (
     Way,
     go_the_whole_way,
     parameters,
+    plain_values,
     windows_of,
     write_published,
 )
@@ -23,6 +24,7 @@ from qa_lightning.backbones import network_config, plain_config, span_logits
 from qa_lightning.backbones.families import NEEDS_ITS_CODE, SINCE
 from qa_lightning.errors import InputError
 from running import RECORDER, fail, read_checkpoint, read_json, recorded, run, write_yaml
+from tokenizers_support import tokenizer_of
 
 every_family = pytest.mark.parametrize("name", parameters(whole_way=True))
 
@@ -89,6 +91,26 @@ def test_a_window_is_read_alike_whatever_shares_its_batch(
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
+@pytest.mark.parametrize("lora", [None, {"r": 2}])
+@pytest.mark.parametrize("name", parameters())
+def test_all_that_is_trained_has_a_gradient(name: str, lora: dict[str, int] | None) -> None:
+    """Several processes would wait for what has none."""
+    family = FAMILIES[name]
+    if lora and not family.lora:
+        return
+    module = QAModule(config=plain_values(family, tokenizer_of(family.tokenizer)), lora=lora)
+    module.configure_model()
+    assert module.network.training
+    batch, _ = windows_of(module.network, (64,), left=False)
+    start_bl, end_bl = module(batch)
+    (start_bl + end_bl).square().sum().backward()
+    trained = [(n, p) for n, p in module.network.named_parameters() if p.requires_grad]
+    assert [n for n, p in trained if p.grad is None] == []
+    # What queries and keys learn from is the least of it: they attend to something.
+    attending = [p for n, p in trained if n.endswith(("query.weight", "q_proj.weight"))]
+    assert all(p.grad.abs().max() > 0 for p in attending)
+
+
 def test_the_documented_table_is_that_of_the_matrix() -> None:
     assert DOCUMENT.read_text("utf-8") == written(), "run `make matrix`, or tests/matrix_table.py"
 
@@ -125,7 +147,7 @@ def test_a_family_that_transformers_lacks_yet_is_refused_with_the_release_that_h
         QAModule(config={"model_type": name}).configure_model()
 
 
-@pytest.mark.parametrize("name", ["nystromformer", "reformer", "bart", "llama", "clip"])
+@pytest.mark.parametrize("name", ["nystromformer", "reformer", "mra", "bart", "llama", "clip"])
 def test_other_families_are_refused_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
     CONFIG_MAPPING[name]().save_pretrained(tmp_path)
     for given in ({"model_name_or_path": str(tmp_path)}, {"config": {"model_type": name}}):
@@ -231,6 +253,14 @@ def test_a_config_keeps_every_plain_value(name: str) -> None:
     again = network_config(plain_config(config))
     assert again.to_dict() == config.to_dict()
     assert plain_config(again) == plain_config(config)
+
+
+def test_a_yoso_that_hashes_by_code_of_the_hub_is_refused(tmp_path: Path) -> None:
+    values = {"model_type": "yoso", **FAMILIES["yoso"].values, "use_expectation": False}
+    CONFIG_MAPPING["yoso"](**values).save_pretrained(tmp_path)
+    for given in ({"model_name_or_path": str(tmp_path)}, {"config": values}):
+        with pytest.raises(InputError, match=r"YOSO.*Set it true"):
+            QAModule(**given).configure_model()
 
 
 def test_what_a_user_mistypes_is_told_though_the_network_reads_more_than_is_declared() -> None:

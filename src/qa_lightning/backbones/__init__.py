@@ -29,6 +29,7 @@ from qa_lightning.backbones.families import FLOAT32_ALONE, OWN_HEADS
 from qa_lightning.backbones.heads import HALVES
 from qa_lightning.backbones.products import fast_network
 from qa_lightning.backbones.reading import span_logits
+from qa_lightning.backbones.unused import freeze_unused
 
 __all__ = [
     "FLOAT32_ALONE",
@@ -41,6 +42,7 @@ __all__ = [
     "build_network",
     "check_checkpointing",
     "fast_network",
+    "freeze_unused",
     "load_network",
     "longest_window",
     "merged_weights",

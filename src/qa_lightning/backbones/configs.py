@@ -120,7 +120,11 @@ def any_config(name: str, revision: str | None = None) -> PreTrainedConfig:
 
 
 def _settled(config: PreTrainedConfig) -> PreTrainedConfig:
-    """Leave out the decoder of those whose encoder stands alone; choose the only language."""
+    """Leave out the decoder of those whose encoder stands alone; choose the only language.
+
+    Raises:
+        InputError: the network could not be computed with such values.
+    """
     if config.model_type in OWN_HEADS:
         config.is_encoder_decoder = False
     if config.model_type == "xmod" and config.default_language is None:
@@ -131,6 +135,11 @@ def _settled(config: PreTrainedConfig) -> PreTrainedConfig:
                 f"reads; got none. Set it there to one of {', '.join(languages)}."
             )
         config.default_language = languages[0]
+    if config.model_type == "yoso" and not config.use_expectation:
+        raise InputError(
+            "Expected the config of a YOSO model to have `use_expectation` true; got false, which "
+            "hashes by code from the Hub, never run here. Set it true: it is what hashes come near."
+        )
     return config
 
 

@@ -21,6 +21,8 @@ OWN_HEADS = {"eurobert", "gte", "nomic_bert", "t5gemma"} & {*CONFIG_MAPPING}
 """Bidirectional encoders that get our head, since transformers has none for them."""
 
 _REFUSED = {
+    "mra": "it attends by code from the Hub, which is never run here, and without it to nothing. "
+    "Take a Longformer or a ModernBERT",
     "nystromformer": "it computes windows of one exact length alone, and averages their padding "
     "into its landmarks. Take a Longformer or a ModernBERT",
     "reformer": "it computes windows of one exact length alone, and hashes them at random, so that "
@@ -62,8 +64,8 @@ def check_family(model_type: str, *, name: str | None = None, encoder_decoder: b
     key, found = _told(model_type, name)
     if model_type in _REFUSED:
         raise InputError(
-            f"Expected `{key}` to be an encoder that reads any window alike whatever its "
-            f"neighbours; {found}: {_REFUSED[model_type]}."
+            f"Expected `{key}` to be an encoder that reads windows of any length alike, by code of "
+            f"transformers alone; {found}: {_REFUSED[model_type]}."
         )
     if model_type not in _WITH_A_HEAD | OWN_HEADS or encoder_decoder:
         raise InputError(

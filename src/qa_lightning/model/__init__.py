@@ -14,6 +14,7 @@ from qa_lightning.backbones import (
     adapter_problems,
     build_network,
     check_checkpointing,
+    freeze_unused,
     load_network,
     plain_config,
     span_logits,
@@ -193,6 +194,7 @@ class QAModule(LightningModule):
             return
         network = self._build_network()
         self._lora = prepare(network, self.hparams)
+        freeze_unused(network)
         self.network = network.train()
         if self.device_mesh is not None:
             shard(self.network, self.device_mesh.device_type)
