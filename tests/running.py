@@ -295,6 +295,11 @@ def recorded() -> Recorder:
     return recorder
 
 
+def recomputes(network: Any) -> bool:
+    """Say whether a network computes activations again; releases of transformers ask otherwise."""
+    return any(getattr(part, "gradient_checkpointing", False) for part in network.modules())
+
+
 # An independent scorer, after the description of the official scripts (evaluate-v1.1, v2.0).
 
 

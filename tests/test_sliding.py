@@ -11,7 +11,12 @@ from matrix_support import FAMILIES, write_published
 from qa_lightning import QAModule, QuestionAnswerer
 from qa_lightning.attention import use_reference_attention, use_windowed_attention
 from qa_lightning.attention.sliding import NAME
-from qa_lightning.backbones import build_network, network_config
+from qa_lightning.backbones import (
+    build_network,
+    network_class,
+    network_config,
+    pretrained_config,
+)
 from qa_lightning.errors import InputError
 
 SLIDING = {
@@ -116,6 +121,8 @@ def test_an_attention_that_is_not_there_is_refused_before_anything_is_loaded(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     folder = write_published(FAMILIES[family], tmp_path)
+    if family == "t5gemma" and network_class(pretrained_config(str(folder)))._supports_sdpa:
+        pytest.skip("this release of transformers lets it have SDPA")
     for weights in folder.glob("*.safetensors"):
         weights.unlink()
     with pytest.raises(InputError, match=told) as refused:

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.models.big_bird.modeling_big_bird import BigBirdAttention, BigBirdModel
 from transformers.models.longformer.modeling_longformer import (
     LongformerEncoder,
@@ -72,7 +73,7 @@ def use_windowed_attention(model: ModelT) -> ModelT:
     """
     networks = sliding_networks(model)
     for network in networks:
-        network.set_attn_implementation(NAME)
+        _attend_by(network, NAME)
     return model if networks else _switch(model, WINDOWED)
 
 
@@ -84,7 +85,7 @@ def use_reference_attention(model: ModelT) -> ModelT:
     """
     networks = sliding_networks(model)
     for network in networks:
-        network.set_attn_implementation("sdpa")
+        _attend_by(network, "sdpa")
     return model if networks else _switch(model, ())
 
 
@@ -105,6 +106,15 @@ def pin_bigbird_attention(model: ModelT) -> ModelT:
     for module in model.modules():
         module.__class__ = _chosen_class(module, PINNED)
     return model
+
+
+def _attend_by(network: PreTrainedModel, name: str) -> None:
+    """Give a network another implementation of transformers' interface.
+
+    ``set_attn_implementation`` of older releases passes over a ModernBERT, which goes by the
+    interface all the same.
+    """
+    network.config._attn_implementation = name
 
 
 def _switch(model: ModelT, replacements: Replacements) -> ModelT:
