@@ -8,12 +8,14 @@
 the service joins waiting requests (``--limits.batch 32``) or not (1). The peer, in this process:
 the same reader asked one question after the other, without HTTP. The clock counts here, not
 processor time: a client waits by the clock. So do those who start it: how long until the service
-is ready, and until the page answers. Then (alone with ``--requests 0``) thousands of requests of 8
+is ready, and until the page answers; their processor time is what that is on a machine with nothing
+else to do. Then (alone with ``--requests 0``) thousands of requests of 8
 clients, and what the service's processes hold of memory on the way.
 """
 
 import argparse
 import os
+import resource
 import signal
 import socket
 import statistics
@@ -149,23 +151,30 @@ def main() -> None:
 
 def throughput(checkpoint: str, rows: list[Row], requests: int) -> None:
     """Measure the starts, then the load."""
-    results, starts = [in_turn(checkpoint, rows, requests)], []
+    starts = [start(checkpoint, *each) for each in (("serve", "/ready"), ("app", "/")) * 2]
+    results = [in_turn(checkpoint, rows, requests)]
     for batch, name in ((32, "joined"), (1, "one by one")):
         with started("serve", checkpoint, "/ready", "--limits.batch", str(batch)) as service:
-            starts.append(("serve", service.seconds))
             load(service.address, rows, 8, 50)
             for clients in CLIENTS:
                 measured = load(service.address, rows, clients, requests)
                 results.append(told(f"service, {name}", clients, *measured))
-    for _ in range(2):
-        with started("app", checkpoint, "/") as page:
-            starts.append(("app", page.seconds))
     print_table(
         f"{requests} requests of one question and its document ({len(rows)} of the demo)",
         ("way", "clients", "requests/s", "p50 ms", "p95 ms", "p99 ms"),
         results,
     )
-    print_table("Start until it answers", ("command", "seconds"), starts)
+    print_table("Start until it answers", ("command", "s, clock", "s, processor"), starts)
+
+
+def start(checkpoint: str, command: str, path: str) -> tuple[object, ...]:
+    """Start and stop; return what it took of the clock, and of the processor (with the stop)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with started(command, checkpoint, path) as answering:
+        pass
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return command, answering.seconds, spent
 
 
 def memory(checkpoint: str, rows: list[Row], requests: int) -> list[tuple[int, float]]:

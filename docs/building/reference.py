@@ -21,6 +21,7 @@ GROUPS: Final = {
 }
 ABOUT_CALLS: Final = ("InputError", "SplitError")
 _VALUE: Final = "…"
+_FIELD: Final = re.compile(r"\{\w+(:[,\w]*)?\}")  # what `str.format` fills in
 _ROLE: Final = re.compile(r":\w+:`~?([^`<]+?)(?:\s*<[^>]*>)?`")
 
 
@@ -147,7 +148,7 @@ def _is_raised(node: ast.AST) -> bool:
 def _text(node: ast.AST) -> str:
     """Return a literal's text, ``…`` for what is filled in."""
     if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else ""
+        return _FIELD.sub(_VALUE, node.value) if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part) for part in node.values)
     if isinstance(node, ast.BinOp):

@@ -69,14 +69,17 @@ class AskedDocuments:
             self._tell(faults)
 
     def _tell(self, faults: Sequence[str]) -> None:
-        count = f"{len(faults):,} of {len(self._documents):,} documents cannot be read"
-        if self._skip and len(faults) < len(self._documents):
-            log.warning("left out: %s:\n  %s", count, "\n  ".join(faults))
+        found, every = len(faults), len(self._documents)
+        if self._skip and found < every:
+            reasons = "\n  ".join(faults)
+            told = "left out %d of %d documents, which cannot be read:\n  %s"
+            log.warning(told, found, every, reasons)
             return
-        told = [*faults[:_TOLD]] + [f"and {len(faults) - _TOLD:,} more"] * (len(faults) > _TOLD)
+        more = [f"and {found - _TOLD:,} more"] * (found > _TOLD)
+        reasons = "\n  ".join([*faults[:_TOLD], *more])
         raise InputError(
-            "\n  ".join([f"Expected documents with text; {count}:", *told])
-            + "\nMend or remove them, or leave them out by `data.skip_unreadable: true`."
+            f"Expected documents with text; {found:,} of {every:,} documents cannot be read:\n  "
+            f"{reasons}\nMend or remove them, or leave them out by `data.skip_unreadable: true`."
         )
 
     def _rows(
