@@ -24,7 +24,8 @@ import yaml
 
 from conftest import ROOT
 from qa_lightning.cli import COMMANDS, TRAINING
-from qa_lightning.cli.reference import groups_of, keys_of, unknown_option
+from qa_lightning.cli.arguments import unknown_option
+from qa_lightning.cli.reference import groups_of, keys_of
 from running import NETWORK, run, write_yaml
 
 PROGRAMS = (["lightning"], ["qa-lightning"], ["python", "-m", "qa_lightning"])
@@ -141,8 +142,9 @@ def _check_ours(arguments: list[str]) -> None:
         return
     for name in command.split("|"):
         assert name in {*TRAINING, *COMMANDS}, arguments
-        asked = [word for word in arguments[1:] if word not in ("--help", "--help-all", "…")]
-        assert unknown_option(name, asked) is None, unknown_option(name, asked)
+        for word in arguments[1:]:
+            if word.startswith("--") and word not in ("--help", "--help-all"):
+                assert unknown_option(name, word) is None, unknown_option(name, word)
     for option, value in pairwise(arguments):
         if option == "--config" and value.startswith("configs/"):
             assert (ROOT / value).is_file(), arguments

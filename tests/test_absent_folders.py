@@ -1,7 +1,9 @@
 """A name that means a folder which is not there is told at once: the Hub is not asked for it."""
 
+import socket
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 
 from qa_lightning.folders import absent_folder
@@ -45,6 +47,38 @@ def test_a_missing_folder_is_told_and_the_hub_is_not_asked(
         message = fail(capsys, *way.format(name).split(" "))
         assert name.removeprefix("./") in message
         assert "Hub was asked" not in message
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody know any address."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.front_door
+@pytest.mark.parametrize("way", WAYS)
+def test_without_a_network_no_name_is_asked_for(
+    way: str, here: Path, no_network: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = fail(capsys, *way.format("run/nope").split(" "))
+    assert "run/nope" in message
+
+
+@pytest.mark.parametrize("name", ["run/nope", "nope", "allenai/longformer-base-4096"])
+def test_a_name_on_a_hub_that_cannot_be_reached_is_absent(
+    name: str, here: Path, no_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "huggingface.co cannot be reached (Name or service not" in (absent_folder(name) or "")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:8080")
+    assert absent_folder(name) is None
 
 
 @pytest.mark.parametrize("name", SHAPES)

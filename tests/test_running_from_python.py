@@ -162,7 +162,9 @@ def test_it_goes_on_from_the_last_checkpoint(
     ("given", "told"),
     [
         ({"model": 3}, "a int"),
-        ({"options": {"data.max_lenght": 64}}, "max_lenght"),
+        ({"options": {"data.max_lenght": 64}}, r"`options`.*max_lenght.*data\.max_length"),
+        ({"options": {"trainer": {"epochs": 2}}}, r"mean `--trainer\.max_epochs`"),
+        ({"options": {"lr": 2}}, r"mean `--model\.learning_rate`"),
         ({"options": {"data": 3, "data.max_length": 64}}, "`data` is given as a value"),
         ({"train": 3}, "`train`"),
     ],

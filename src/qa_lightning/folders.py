@@ -3,14 +3,18 @@
 import os
 import platform
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from filelock import FileLock, Timeout
-from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub import is_offline_mode
+from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
@@ -95,7 +99,8 @@ def absent_folder(name: str, *, repo_type: str = "model") -> str | None:
     """Return a sentence if a folder or Hub id means a folder, and that is not there; else None.
 
     Such a name is no Hub id, or its first part is a folder here (``runs/nope``): the Hub would be
-    asked for it, with all its retries. What was fetched from there before is no such name.
+    asked for it, with all its retries. So is any name where the Hub cannot be reached. What was
+    fetched from there before is no such name.
 
     Args:
         name: of a folder, or of a repository on the Hub.
@@ -114,12 +119,29 @@ def absent_folder(name: str, *, repo_type: str = "model") -> str | None:
         return "there is no such folder."
     parent = name.rpartition("/")[0]
     cached = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=repo_type)
-    if not parent or not Path(parent).is_dir() or cached.is_dir():
+    if cached.is_dir():
         return None
+    if not parent or not Path(parent).is_dir():
+        return _unreachable()
     return (
         f"there is no such folder in {Path(parent).absolute()}. If a repository of the Hub is "
         f"meant, work in a folder that has no folder {parent}."
     )
+
+
+def _unreachable() -> str | None:
+    """Return a sentence if nobody here knows the Hub's address; a proxy may know it."""
+    hub = urlsplit(ENDPOINT)
+    if is_offline_mode() or {"https", "http", "all"} & set(getproxies()):
+        return None
+    try:
+        socket.getaddrinfo(hub.hostname, hub.port or hub.scheme)
+    except socket.gaierror as error:
+        return (
+            f"there is no such folder here, and {hub.hostname} cannot be reached "
+            f"({error.strerror}). Check the name, or the network."
+        )
+    return None
 
 
 def check_checkpoint_is_there(name: str) -> None:

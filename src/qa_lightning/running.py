@@ -22,6 +22,7 @@ from lightning.pytorch import Callback, Trainer
 from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.answers import AnsweredQuestions
+from qa_lightning.cli.arguments import unknown_option
 from qa_lightning.cli.training import QALightningCLI, run
 from qa_lightning.datamodule import QADataModule
 from qa_lightning.errors import InputError
@@ -114,6 +115,7 @@ def fit(
     given = {"train": train, "validation": validation, "test": test}
     splits = {name: data for name, data in given.items() if data is not None}
     settings = _nested(options or {})
+    _check_keys(settings)
     if splits and keep_data:
         columns = settings.get("data", {}).pop("columns", None)
         _set(settings, "data.data_files", _kept(splits, Path(output) / "data", columns))
@@ -236,6 +238,16 @@ def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, item in inner.items():
             _set(settings, f"{key}.{name}".rstrip("."), item)
     return settings
+
+
+def _check_keys(settings: Mapping[str, Any], within: str = "") -> None:
+    """Refuse keys that `lightning fit` does not have: its parser would tell of a file."""
+    for name, value in settings.items():
+        key = f"{within}{name}"
+        if not within and isinstance(value, Mapping):
+            _check_keys(value, f"{key}.")
+        elif told := unknown_option("fit", f"--{key}"):
+            raise InputError(f"Expected keys of `lightning fit` in `options`. {told}")
 
 
 def _set(settings: dict[str, Any], key: str, value: Any) -> None:

@@ -13,7 +13,10 @@ from functools import cache
 from importlib import import_module
 
 import qa_lightning
-from qa_lightning.cli.reference import completion, help_of, unknown_option
+from qa_lightning.cli.arguments import problem_of
+from qa_lightning.cli.completing import SHELLS, completion
+from qa_lightning.cli.reference import help_of
+from qa_lightning.cli.spelling import command_meant
 from qa_lightning.errors import InputError
 from qa_lightning.shortage import is_shortage, shortage
 
@@ -52,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     command = arguments[0] if arguments else "--help"
-    if command in ("--help", "-h"):
+    if command in ("--help", "-h", "help"):
         _say(help_text())
     elif command == "--version":
         _say(f"qa-lightning {qa_lightning.__version__}")
@@ -61,14 +64,14 @@ def main(args: Sequence[str] | None = None) -> None:
     elif command in TRAINING and (asked := _asked(arguments)):
         _say(help_of(command, TRAINING[command], None if asked == "-" else asked))
     elif command in TRAINING or command in COMMANDS:
-        if message := unknown_option(command, arguments[1:]):
+        if message := problem_of(command, arguments[1:]):
             _fail(message)
         _run(command, arguments)
     else:
-        _fail(
-            f"Expected one of the commands {', '.join([*TRAINING, *COMMANDS])} first; got "
-            f"{command!r}. See `lightning --help`."
-        )
+        commands = [*TRAINING, *COMMANDS]
+        meant = command_meant(command, [*commands, "completion", "--version"])
+        hint = f"Did you mean `lightning {meant}`?" if meant else "See `lightning --help`."
+        _fail(f"Expected one of the commands {', '.join(commands)} first; got {command!r}. {hint}")
 
 
 def help_text() -> str:
@@ -85,7 +88,7 @@ def help_text() -> str:
             "",
             "  lightning fit --config configs/demo.yaml     learn on generated documents",
             "  lightning fit --help                         the keys of fit",
-            "  lightning completion bash|zsh                the script that completes its options",
+            "  lightning completion bash|zsh|fish           the script that completes its options",
             "  lightning --version                          the version",
             "",
             "Set QA_LIGHTNING_DEBUG=1 to see the traceback behind an error message.",
@@ -94,9 +97,12 @@ def help_text() -> str:
 
 
 def _complete(shells: Sequence[str]) -> None:
-    if list(shells) not in (["bash"], ["zsh"]):
-        _fail(f"Expected `completion` to be followed by bash or zsh; got {' '.join(shells)!r}.")
-    _say(completion(shells[0], [*TRAINING, *COMMANDS]))
+    if len(shells) != 1 or shells[0] not in SHELLS:
+        _fail(
+            f"Expected `completion` to be followed by one of {', '.join(SHELLS)}; got "
+            f"{' '.join(shells) or 'nothing'}."
+        )
+    _say(completion(shells[0], {**TRAINING, **COMMANDS}, TRAINING))
 
 
 def _asked(arguments: Sequence[str]) -> str | None:

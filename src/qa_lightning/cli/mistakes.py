@@ -1,9 +1,8 @@
 """What the parsers' and Lightning's own errors leave out: the file, the key that was meant."""
 
-import difflib
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 import yaml
 
 from qa_lightning.bounds import EndlessYAMLError, bounded_yaml, check_yaml
+from qa_lightning.cli.reference import keys_of
+from qa_lightning.cli.spelling import suggestion
 from qa_lightning.cli.strict_yaml import load_yaml
 from qa_lightning.errors import InputError
 from qa_lightning.folders import stream_problems
@@ -83,29 +84,24 @@ def config_files(arguments: Sequence[str]) -> Iterator[Path]:
             yield path
 
 
-def explained(error: Exception, arguments: Sequence[str], known: Iterable[str]) -> str:
+def explained(error: Exception, arguments: Sequence[str]) -> str:
     """Return a parser's message, with the file of an unknown key and the one that is like it.
 
     Args:
         error: the parser's.
         arguments: of the command line.
-        known: all keys of the command.
     """
     message = str(error)
     found = _UNKNOWN_KEY.search(message)
     if found is None:
         return message
-    key = found[1]
+    key, command = found[1], arguments[0]
     for path in config_files(arguments):
         if _holds(_LOAD(path.read_text(encoding="utf-8")), key.split(".")):
             message += f" (in {path})"
-    near = difflib.get_close_matches(key, list(known), n=1)
-    command = arguments[0]
-    return message + (
-        f". Did you mean `{near[0]}`?"
-        if near
-        else f". `lightning {command} --help` tells the keys."
-    )
+    near = suggestion(key, [known.name for known in keys_of(command)], command)
+    hint = f"Did you mean `{near}`?" if near else f"`lightning {command} --help` tells the keys."
+    return f"{message}. {hint}"
 
 
 def _holds(settings: Any, parts: Sequence[str]) -> bool:

@@ -43,7 +43,7 @@ class _ParsersOnly(QALightningCLI):
 
 def reference() -> dict[str, Any]:
     """Return every key of every command: ``keys``, and ``commands``, which number them."""
-    keys: list[dict[str, str]] = []
+    keys: list[dict[str, Any]] = []
     commands: dict[str, list[int]] = {}
     for command, parser in _parsers().items():
         commands[command] = []
@@ -77,7 +77,7 @@ def _parsers() -> dict[str, Any]:
     return {**parsers, **others}
 
 
-def _key(action: argparse.Action) -> dict[str, str] | None:
+def _key(action: argparse.Action) -> dict[str, Any] | None:
     """Return what the reference says of an option; None for what is no key of ours."""
     options = [option[2:] for option in action.option_strings if option.startswith("--")]
     if action.help == argparse.SUPPRESS or (not options and action.option_strings):
@@ -89,11 +89,17 @@ def _key(action: argparse.Action) -> dict[str, str] | None:
         or type(action).__name__ == "_ActionConfigLoad"
     ):
         return None
+    forms = {
+        "positional": not options,
+        "required": action.required,
+        "many": action.nargs == "+",
+    }
     return {
         "name": name,
         "kind": _kind(action),
         "default": _default(action),
         "help": " ".join((_COMMON.get(name) or action.help or "").split()).replace("%%", "%"),
+        **{form: True for form, holds in forms.items() if holds},
     }
 
 

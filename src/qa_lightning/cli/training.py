@@ -92,13 +92,9 @@ class QALightningCLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            raise InputError(explained(error, arguments, self._keys(arguments))) from error
+            raise InputError(explained(error, arguments)) from error
         explicit = parser.parse_args(arguments, defaults=False)
         self.explicit: Namespace = explicit[self.config.subcommand]
-
-    def _keys(self, arguments: Sequence[str]) -> list[str]:
-        command = next((name for name in arguments if name in self.subcommands()), None)
-        return [action.dest for action in self._parser(command)._actions]
 
     def _parse_ckpt_path(self) -> None:
         """Resolve ``best`` and ``last``, and merge the checkpoint under the user's own values."""

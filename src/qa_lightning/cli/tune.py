@@ -86,10 +86,10 @@ def run(cfg: jsonargparse.Namespace) -> None:
 
 def _check_keys(space: dict[str, Any], source: str) -> None:
     """Refuse keys that no run has, before anything is trained."""
-    from qa_lightning.cli.reference import unknown_option
+    from qa_lightning.cli.arguments import unknown_option
 
     for key in space:
-        message = unknown_option("fit", [f"--{key}", "x"])
+        message = unknown_option("fit", f"--{key}")
         if message:
             raise InputError(f"Expected keys of `lightning fit` in {source}: {message}")
 
