@@ -17,7 +17,7 @@ from qa_lightning.alignment.dataset import (
 )
 from qa_lightning.alignment.lexicon import detect_language
 from qa_lightning.alignment.locate import locate_answer
-from qa_lightning.alignment.records import STATUSES, AlignedSpan, AlignmentAudit
+from qa_lightning.alignment.records import STATUSES, AlignedSpan, AlignmentAudit, ShownAnswer
 
 __all__ = [
     "ALIGNMENT_VERSION",
@@ -27,6 +27,7 @@ __all__ = [
     "AlignedSpan",
     "AlignmentAudit",
     "Ceiling",
+    "ShownAnswer",
     "TokenWindows",
     "align_examples",
     "answer_ceiling",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from datasets import Dataset, Features, List, Value
@@ -18,6 +18,7 @@ from qa_lightning.alignment.rows import (
     read_rows,
     stated_answers,
 )
+from qa_lightning.alignment.shown import shown_answers
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
@@ -205,7 +206,8 @@ def align_examples(
         aligned = aligned.select(kept)
     dropped = len(spans) - len(aligned)
     audit = _audit(located, spans, trust=trust, dropped=dropped, language=code, offsets=offsets)
-    return aligned, audit
+    shown = shown_answers(rows, located, [row["start_char"] for row in spans])
+    return aligned, replace(audit, shown=shown)
 
 
 def _untold(phase: str, done: int) -> None:

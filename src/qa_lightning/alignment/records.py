@@ -36,6 +36,32 @@ class AlignedSpan(NamedTuple):
 UNALIGNED: Final = AlignedSpan(None, None, "unaligned", 0.0)
 
 
+class ShownAnswer(NamedTuple):
+    """Hold one answer of an audit, to look at.
+
+    Attributes:
+        id: its question's.
+        question: what was asked.
+        answer: the gold text of the data.
+        status: one of `STATUSES`.
+        confidence: of the place that was found.
+        trusted: it keeps a span under policy and threshold.
+        before: some of the context in front of the place.
+        found: the place's own text; empty where none was found.
+        after: some of the context after it.
+    """
+
+    id: str
+    question: str
+    answer: str
+    status: str
+    confidence: float
+    trusted: bool
+    before: str
+    found: str
+    after: str
+
+
 @dataclass(frozen=True)
 class AlignmentAudit:
     """Hold the account of one run of alignment, in plain types.
@@ -68,6 +94,8 @@ class AlignmentAudit:
             fit another place of their answer that nobody can have chosen.
         inside_letters: answers that were left although they cut a letter from its accent or vowel
             sign.
+        shown: some answers to look at, of every status. They are texts of the data, which
+            ``to_dict`` and so reports, checkpoints and trackers do not get.
     """
 
     policy: str
@@ -91,13 +119,16 @@ class AlignmentAudit:
     offsets_are_noise: bool = False
     places_are_searched: bool = False
     inside_letters: int = 0
+    shown: Sequence[ShownAnswer] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the audit as plain, JSON-ready types."""
-        return asdict(self)
+        """Return the audit as plain, JSON-ready types, without texts of the data."""
+        return {name: value for name, value in asdict(self).items() if name != "shown"}
 
     def _repr_html_(self) -> str:
-        """Show how many answers have which status, in a notebook."""
+        """Show how many answers have which status, and some of them in their places."""
+        from qa_lightning.alignment.shown import shown_html
+
         answers = max(self.answers, 1)
         rows = "".join(
             f"<tr><td>{status}</td><td>{count:,}</td><td>{count / answers:.1%}</td></tr>"
@@ -108,9 +139,12 @@ class AlignmentAudit:
             f"<code>{escape(self.policy)}</code>: {self.trusted:,} trusted, {self.repaired:,} of "
             f"them repaired; {self.dropped:,} questions left out</caption><thead><tr><th>status"
             f"</th><th>answers</th><th>share</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"{shown_html(self.shown)}"
         )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild an audit from what `to_dict` returned."""
-        return cls(**{**values, "unheld_ids": tuple(values.get("unheld_ids", ()))})
+        """Rebuild an audit from what `to_dict` returned, with answers to look at or without."""
+        shown = tuple(ShownAnswer(*each) for each in values.get("shown", ()))
+        ids = tuple(values.get("unheld_ids", ()))
+        return cls(**{**values, "unheld_ids": ids, "shown": shown})

@@ -3,11 +3,11 @@
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from qa_lightning.marking import marked_html
+
 if TYPE_CHECKING:
     from qa_lightning.answerer.records import Answers, PlacedAnswer
 
-# Colours that keep their contrast on a notebook's light and dark pages.
-_MARK: Final = "background:#ffd54f;color:#1a1a1a;padding:0 .15em;border-radius:.2em"
 _QUIET: Final = "opacity:.75;font-size:90%"
 
 
@@ -18,8 +18,7 @@ def passage_html(answer: "PlacedAnswer") -> str:
     before, found, after = snippet.text[:start], snippet.text[start:end], snippet.text[end:]
     lead = "… " if snippet.start_char else ""
     return (
-        f'<div style="white-space:pre-wrap;text-align:left">{lead}{escape(before)}'
-        f'<mark style="{_MARK}">{escape(found)}</mark>{escape(after)}</div>'
+        f"{marked_html(lead + before, found, after)}"
         f'<div style="{_QUIET}">confidence {answer.confidence:.2f} · characters '
         f"{answer.start_char} to {answer.end_char}"
         f"{f' · document {answer.document}' if answer.document else ''}</div>"

@@ -160,7 +160,8 @@ class Preparation:
                 ids = [examples[row]["id"] for row in rows[:_NAMED_IDS]]
                 audit = replace(audit, unheld=len(rows), unheld_ids=ids) if audit else None
             if audit is not None:
-                (folder / "audit.json").write_text(json.dumps(audit.to_dict()), encoding="utf-8")
+                kept = {**audit.to_dict(), "shown": audit.shown}  # beside the data themselves
+                (folder / "audit.json").write_text(json.dumps(kept), encoding="utf-8")
 
     def _about(self) -> dict[str, Any]:
         source = self.source.source
