@@ -6,8 +6,10 @@ from collections import defaultdict
 
 import pytest
 from rich.console import Console
+from rich.live import Live
+from rich.progress import Progress
 
-from qa_lightning import QADataModule, bars
+from qa_lightning import QADataModule, bars, notebook_bars
 from qa_lightning.bars import Bars, Lines, Pace
 from qa_lightning.cli import audit
 from qa_lightning.datamodule import preparation
@@ -118,3 +120,51 @@ def test_lines_come_ever_more_rarely_and_say_how_far_it_is(monkeypatch):
     lines("train: windows", 500, 1_500)
     now[0] += 10
     assert lines.line() == "train: windows: 500 of 1,500, 0:00:20 left"
+
+
+class Display:
+    """Stand in for an output of IPython's that can be replaced."""
+
+    def __init__(self):
+        self.pictures = []
+
+    def __call__(self, shown, display_id):
+        assert display_id
+        self.update(shown)
+        return self
+
+    def update(self, shown):
+        self.pictures.append(shown._repr_mimebundle_((), ()))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("transient", [True, False])
+def test_a_notebook_without_widgets_has_bars_all_the_same(transient, monkeypatch):
+    shown = Display()
+    monkeypatch.setattr("IPython.display.display", shown)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(notebook_bars, "find_spec", lambda _: None)
+    monkeypatch.setattr(notebook_bars, "_SECONDS", 0.0)
+    monkeypatch.setattr(Live, "refresh", Live.refresh)  # what it was is put back
+    notebook_bars.show_in_notebooks.__wrapped__()
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    monkeypatch.setattr(console, "_write_buffer", lambda: None)  # its own lines
+    progress = Progress(console=console, transient=transient, auto_refresh=False)
+    with progress:
+        task = progress.add_task("<read>", total=4)
+        for _ in range(4):
+            progress.advance(task)
+            progress.refresh()
+    texts = [picture["text/plain"] for picture in shown.pictures]
+    for percent in ("0%", "25%", "100%"):
+        assert any(f" {percent}" in text and "<read>" in text for text in texts), texts
+    assert any("&lt;read&gt;" in picture["text/html"] for picture in shown.pictures)
+    assert (shown.pictures[-1]["text/html"] == "") == transient
+
+
+def test_a_notebook_with_widgets_keeps_richs_own(monkeypatch):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(notebook_bars, "find_spec", lambda _: object())
+    own = Live.refresh
+    notebook_bars.show_in_notebooks.__wrapped__()
+    assert Live.refresh is own

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ def with_numpy(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass
+class Asked:
+    id: str
+    title: str
+    context: str
+    question: str
+    answers: dict[str, list[Any]]
+
+
 SHAPES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
     "list of rows": lambda rows: rows,
     "tuple of rows": tuple,
@@ -78,6 +88,15 @@ SHAPES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
     "pandas, flat, floats": lambda rows: pd.DataFrame(flat(rows)).astype({"answer_start": float}),
     "pandas, odd index": lambda rows: pd.DataFrame(rows, index=[f"i{n}" for n in range(len(rows))]),
     "pandas with numpy": lambda rows: pd.DataFrame(with_numpy(rows)),
+    "pandas, ids as index": lambda rows: pd.DataFrame(rows).set_index("id"),
+    "pandas, index of two": lambda rows: pd.DataFrame(rows).set_index(["id", "question"]),
+    "pandas, ids twice": lambda rows: pd.DataFrame(rows).set_index("id", drop=False),
+    "pandas rows": lambda rows: [row for _, row in pd.DataFrame(rows).iterrows()],
+    "named tuples": lambda rows: list(pd.DataFrame(rows).itertuples()),
+    "data classes": lambda rows: [Asked(**row) for row in rows],
+    "a view of a dictionary": lambda rows: {row["id"]: row for row in rows}.values(),
+    "an array of rows": lambda rows: np.array(rows, dtype=object),
+    "record batch": pa.RecordBatch.from_pylist,
     "polars": pl.DataFrame,
     "polars, lazy": lambda rows: pl.DataFrame(rows).lazy(),
 }
@@ -116,10 +135,13 @@ def test_rows_changed_in_place_are_seen() -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (3, "got a int"),
+        (3, "got an int"),
+        ({1, 2}, "a set, one that holds an int"),
+        (b"rows", "a bytes"),
+        ((row for row in ROWS), "list\\(data\\)"),
         (iter(ROWS), "list\\(data\\)"),
         ([], "an empty one"),
-        ([1, 2], "holds a int"),
+        ([1, 2], "holds an int"),
         ({"train": datasets.Dataset.from_list(ROWS)}, "data\\['train'\\]"),
         (datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS)), "data\\['train'\\]"),
         ({}, "got"),

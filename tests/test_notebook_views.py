@@ -17,6 +17,7 @@ from qa_lightning.alignment import AlignmentAudit, align_examples
 from qa_lightning.answerer import Answers, PlacedAnswer
 from qa_lightning.answerer.records import snippet_around
 from qa_lightning.demo import demo_tokenizer
+from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource, load_examples
 from running import rows_of
 
@@ -121,3 +122,13 @@ def test_texts_of_an_audit_stay_where_the_data_is(tmp_path: Path) -> None:
         data = QADataModule(**{**data.hparams, "in_memory": None, "tokenizer": data.tokenizer},
                             train=rows, validation=rows)  # fmt: skip
     assert AlignmentAudit.from_dict(audit.to_dict()) == audit
+
+
+def test_a_mistake_is_one_message_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError) as raised:
+        QADataModule(train=3)
+    ask = raised.value._render_traceback_  # IPython's way to ask an exception how it looks
+    assert ask() == [f"InputError: {raised.value}"]
+    monkeypatch.setenv("QA_LIGHTNING_DEBUG", "1")
+    with pytest.raises(NotImplementedError):  # upon which it shows the traceback
+        ask()

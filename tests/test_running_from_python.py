@@ -161,7 +161,9 @@ def test_it_goes_on_from_the_last_checkpoint(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"model": 3}, "a int"),
+        ({"model": 3}, "an int"),
+        ({"validation": None}, r"`validation` beside `train`.*train\[90%:\]"),
+        ({"train": None}, r"`train` beside `validation`"),
         ({"options": {"data.max_lenght": 64}}, r"`options`.*max_lenght.*data\.max_length"),
         ({"options": {"trainer": {"epochs": 2}}}, r"mean `--trainer\.max_epochs`"),
         ({"options": {"lr": 2}}, r"mean `--model\.learning_rate`"),

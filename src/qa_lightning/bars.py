@@ -11,6 +11,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from qa_lightning.notebook_bars import show_in_notebooks
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -138,6 +140,7 @@ class Bars:
     """
 
     def __init__(self, *, shown: bool | None = None, pace: Pace | None = None) -> None:
+        show_in_notebooks()
         self._shown = not is_quiet() if shown is None else shown
         self._lines = Lines(pace) if shown is None and not self._shown else None
         self._progress: RichProgress | None = None

@@ -27,6 +27,7 @@ from qa_lightning.cli.training import QALightningCLI, run
 from qa_lightning.datamodule import QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource, load_examples
+from qa_lightning.examples.memory import article
 from qa_lightning.reports.run import REPORT, run_page
 from qa_lightning.reports.writing import write_whole
 from qa_lightning.resuming import Interrupted
@@ -116,6 +117,8 @@ def fit(
     splits = {name: data for name, data in given.items() if data is not None}
     settings = _nested(options or {})
     _check_keys(settings)
+    if not config:
+        _check_splits(splits, settings.get("data", {}))
     if splits and keep_data:
         columns = settings.get("data", {}).pop("columns", None)
         _set(settings, "data.data_files", _kept(splits, Path(output) / "data", columns))
@@ -221,8 +224,8 @@ def _model_keys(model: Name | Mapping[str, Any] | None) -> dict[str, Any]:
     if isinstance(model, str | PathLike):
         return {"model_name_or_path": str(model)}
     raise InputError(
-        "Expected `model` to be a Hub id, a folder or {key: value} of `model:` keys; got a "
-        f"{type(model).__name__}."
+        "Expected `model` to be a Hub id, a folder or {key: value} of `model:` keys; got "
+        f"{article(type(model).__name__)}."
     )
 
 
@@ -238,6 +241,20 @@ def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, item in inner.items():
             _set(settings, f"{key}.{name}".rstrip("."), item)
     return settings
+
+
+def _check_splits(splits: Mapping[str, object], data: Mapping[str, Any]) -> None:
+    """Refuse data in memory of which the other half is neither given nor a slice of it."""
+    for name, key, other in (
+        ("validation", "val_split", "train"),
+        ("train", "train_split", "validation"),
+    ):
+        if other in splits and name not in splits and key not in data:
+            raise InputError(
+                f"Expected `{name}` beside `{other}`; got none. Give it, or a slice of `{other}` "
+                'in `options`: {"data.train_split": "'
+                f'{other}[:90%]", "data.val_split": "{other}[90%:]"}}.'
+            )
 
 
 def _check_keys(settings: Mapping[str, Any], within: str = "") -> None:

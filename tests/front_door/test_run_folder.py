@@ -125,7 +125,10 @@ def test_a_refused_resume_moves_nothing_and_what_was_moved_is_named(
 
 
 def test_what_has_nothing_left_to_train_says_so_and_leaves_checkpoints_alone(
-    small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    small: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run("fit", "--config", small, "--trainer.max_epochs", 2)
     folder = tmp_path / "run" / "checkpoints"
@@ -137,6 +140,10 @@ def test_what_has_nothing_left_to_train_says_so_and_leaves_checkpoints_alone(
         assert "nothing is left to train" in caplog.text
         assert f"`trainer.{key}` is {value}" in caplog.text
         assert contents(folder) == before
+    message = fail(capsys, *resume, "--trainer.max_epochs", 1)
+    assert "`trainer.max_epochs` to be above 2" in message
+    assert "Name another" not in message
+    assert contents(folder) == before
 
 
 def test_resuming_an_earlier_run_spares_the_newest_one(small: Path, tmp_path: Path) -> None:

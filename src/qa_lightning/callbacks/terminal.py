@@ -26,6 +26,7 @@ from qa_lightning.callbacks.score_table import (
 )
 from qa_lightning.callbacks.tracked_run import Split, splits_of
 from qa_lightning.callbacks.tracking import RunTracking
+from qa_lightning.notebook_bars import show_in_notebooks
 
 _BAR_COLUMNS = {
     "train/loss": ("loss", ".3f"),
@@ -62,6 +63,7 @@ class TerminalProgress(RichProgressBar):
         tells_network: bool = False,
     ) -> None:
         super().__init__(refresh_rate=refresh_rate, leave=leave)
+        show_in_notebooks()
         self.tells_network = tells_network
         self._clock = 0.0, 0  # when the training began, and at which step
         self._pace = Pace()

@@ -5,9 +5,10 @@ Every shape that a file may have is read, by the same readers and with the same 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import datasets
 import pyarrow as pa
@@ -84,6 +85,8 @@ def _readable(
         return file_source({name: data})  # type: ignore[dict-item]
     if isinstance(data, datasets.Dataset | pa.Table):
         return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
     library = type(data).__module__.partition(".")[0]
     if (library, type(data).__name__) in _FRAMES:
         return _frame_table(data, library)
@@ -91,8 +94,9 @@ def _readable(
         data = dict(data)
     if isinstance(data, dict) and not _holds_splits(data):
         return _plain(data) if not _are_columns(data) else pa.table(_plain(data))
-    if isinstance(data, list | tuple) and data and all(isinstance(r, Mapping) for r in data):
-        return [_plain(row) for row in data]
+    rows = [_row(each) for each in data] if _are_rows(data) else []
+    if rows and all(row is not None for row in rows):
+        return [_plain(row) for row in rows]
     raise InputError(f"Expected `{name}` to be {_SHAPES}; got {_described(data)}")
 
 
@@ -112,10 +116,32 @@ def _are_columns(data: Mapping[str, object]) -> bool:
     return bool(data) and not has_rows and len(sized) == len(data)
 
 
+def _are_rows(data: object) -> TypeGuard[Collection[Any]]:
+    """Tell what may hold rows and can be read again, as an iterator cannot."""
+    one = str | bytes | bytearray | Mapping | datasets.IterableDataset
+    return isinstance(data, Collection) and not isinstance(data, one)
+
+
+def _row(row: Any) -> Mapping[str, Any] | None:
+    """Return a row as a mapping: of a named tuple, a data class or a frame's row too."""
+    if isinstance(row, Mapping):
+        return row
+    if is_dataclass(row) and not isinstance(row, type):
+        return asdict(row)
+    for name in ("_asdict", "to_dict"):
+        if callable(getattr(row, name, None)) and not isinstance(row, type):
+            made = getattr(row, name)()
+            return made if isinstance(made, Mapping) else None
+    return None
+
+
 def _frame_table(frame: Any, library: str) -> pa.Table | list[Any]:
     """Return a frame as an Arrow table, or as rows where a column mixes what Arrow cannot."""
     if library == "polars":
         return frame.collect().to_arrow() if hasattr(frame, "collect") else frame.to_arrow()
+    named = [name for name in frame.index.names if name is not None and name not in frame]
+    if named:  # an `id` is mostly there
+        frame = frame.reset_index(level=named)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
@@ -135,14 +161,23 @@ def _described(data: object) -> str:
     kind = f"{type(data).__module__}.{type(data).__qualname__}".removeprefix("builtins.")
     if isinstance(data, Mapping):
         names = ", ".join(map(str, list(data)[:4]))
-        return f"a {kind} with {names}. Give one split of it, such as `train=data['train']`."
-    if isinstance(data, list | tuple):
-        odd = next((row for row in data if not isinstance(row, Mapping)), None)
-        found = "an empty one" if odd is None else f"one that holds a {type(odd).__name__}"
-        return f"a {kind}, {found}."
+        return f"{article(kind)} with {names}. Give one split of it, such as `train=data['train']`."
+    if _are_rows(data):
+        odd = next((row for row in data if _row(row) is None), None)
+        found = "an empty one" if odd is None else f"one that holds {article(type(odd).__name__)}"
+        return f"{article(kind)}, {found}."
     if isinstance(data, Iterator | datasets.IterableDataset):
-        return f"a {kind}, which can be read once only. Make a list of it: `list(data)`."
-    return f"a {kind}."
+        return f"{article(kind)}, which can be read once only. Make a list of it: `list(data)`."
+    return f"{article(kind)}."
+
+
+def article(kind: str) -> str:
+    """Return the name of a type with its article.
+
+    >>> article("int"), article("list")
+    ('an int', 'a list')
+    """
+    return f"a{'n' if kind[:1].lower() in 'aeiou' else ''} {kind}"
 
 
 def _digest(name: str, data: object) -> object:

@@ -176,8 +176,9 @@ class ExactResume(Callback):
             # Lightning begins nothing when all steps are done.
             self._max_steps = loop.max_steps
             loop.max_steps = step + 1
-        elif self._max_steps is None and trainer.is_global_zero:
-            tell_if_nothing_is_left({"step": (step, loop.max_steps), "epoch": (place.epoch, most)})
+        elif self._max_steps is None:
+            ends = {"step": (step, loop.max_steps), "epoch": (place.epoch, most)}
+            tell_if_nothing_is_left(ends, tells=trainer.is_global_zero)
 
     def _count_steps_as_before(self, trainer: Trainer) -> None:
         if self._max_steps is not None:
