@@ -152,3 +152,18 @@ def test_the_site_is_built_strictly_and_fetches_nothing(tmp_path: Path) -> None:
             found for found in fetched.findall(page.read_text("utf-8")) if "canonical" not in found
         ]
         assert not loads, (page, loads)
+
+
+# Small ones that several rooms use; the rooms say what they are for.
+HELPERS = {
+    *("bars", "borders", "bounds", "encodings", "errors", "folders", "languages", "marking"),
+    *("normalization", "processors", "ranges", "shortage"),
+}
+
+
+def test_the_map_has_every_module() -> None:
+    package = ROOT / "src" / "qa_lightning"
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+    modules = {name for name in modules if not name.startswith("_")}
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "map.md").read_text("utf-8")))
+    assert modules - named == HELPERS
