@@ -83,18 +83,39 @@ def test_the_command_on_files_of_the_same_rows_gives_the_same_weights(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_nothing_of_the_data_is_in_configuration_or_checkpoints(
-    small_settings: dict[str, Any], options: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize("keep_data", [False, True])
+def test_nothing_of_data_in_memory_is_in_configuration_checkpoints_or_trackers(
+    keep_data: bool,
+    small_settings: dict[str, Any],
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    names = ("wandb.WandbLogger", "tensorboard.TensorBoardLogger")
+    options["trainer"]["logger"] = [
+        {
+            "class_path": f"lightning.pytorch.loggers.{name}",
+            "init_args": {"save_dir": str(tmp_path / "logs")},
+        }
+        for name in names
+    ]
     folder = tmp_path / "run"
-    trained(small_settings, options, folder)
+    trained(small_settings, options, folder, keep_data=keep_data)
+    texts = [row[name] for row in (*TRAIN, *VALIDATION) for name in ("question", "context")]
+    telling = {text[:40].encode() for text in texts}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    leaks = {path for path in files if any(text in path.read_bytes() for text in telling)}
+    assert [path for path in leaks if folder / "reports" in path.parents]  # the run's own files
+    sent = {path for path in leaks if tmp_path / "logs" in path.parents}
+    assert bool(sent) == keep_data  # data that is a file's is shown as any file's
+    places = [folder / "answers", folder / "reports", folder / "data", tmp_path / "cache"]
+    assert not [path for path in leaks - sent if not set(places) & set(path.parents)]
+    checkpoint = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert bool(checkpoint["callbacks"]["RunTracking"]["previous"]) == keep_data
     held = read_yaml(folder / "config.yaml")["data"]["in_memory"]
-    assert set(held) == {"train", "validation"}
-    telling = TRAIN[0]["context"][:60].encode()
-    for file in (folder / "config.yaml", folder / "checkpoints" / "last.ckpt"):
-        assert telling not in file.read_bytes()
-    kept = read_checkpoint(folder / "checkpoints" / "last.ckpt")["datamodule_hyper_parameters"]
-    assert kept["in_memory"] == held
+    assert checkpoint["datamodule_hyper_parameters"]["in_memory"] == held
+    assert set(held or ()) == (set() if keep_data else {"train", "validation"})
 
 
 def test_its_configuration_says_what_is_missing(

@@ -121,7 +121,7 @@ def fit(
         _check_splits(splits, settings.get("data", {}))
     if splits and keep_data:
         columns = settings.get("data", {}).pop("columns", None)
-        _set(settings, "data.data_files", _kept(splits, Path(output) / "data", columns))
+        _set(settings, "data.data_files", _kept(splits, Path(output).absolute() / "data", columns))
     for key, value in _model_keys(model).items():
         _set(settings, f"model.{key}", value)
     source = MemorySource(splits) if splits and not keep_data else None

@@ -108,6 +108,12 @@ def splits_of(trainer: Trainer) -> dict[str, Split]:
     return {name: data.split(name) for name in names} if data is not None else {}
 
 
+def is_in_memory(trainer: Trainer) -> bool:
+    """Tell whether the data was given in memory: its texts are for this run's files alone."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return bool(getattr(data, "hparams", {}).get("in_memory"))
+
+
 def is_dry(trainer: Trainer) -> bool:
     """Tell whether a run is to leave nothing behind."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]

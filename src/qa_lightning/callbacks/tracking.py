@@ -15,6 +15,7 @@ from qa_lightning.callbacks.run_page import write_page
 from qa_lightning.callbacks.tracked_run import (
     hyper_parameters,
     is_dry,
+    is_in_memory,
     last_step,
     logging_interval,
     provenance,
@@ -28,6 +29,7 @@ from qa_lightning.callbacks.tracking_report import (
     label_figures,
     report_of,
     watched_tensors,
+    without_texts,
 )
 from qa_lightning.ranges import SEEDS, Rule, check, flag, one_of, whole
 from qa_lightning.reports.tables import MAX_ROWS
@@ -70,7 +72,6 @@ class RunTracking(Callback):
             module and datamodule were made with is sent in its place.
         scores: of each whole validation, by the optimizer steps before it; a resumed run has those
             of the run before.
-
         chooses_steps: log a hundred points of a short training, and of a long one every fifty
             steps; the command line sets it where `trainer.log_every_n_steps` is left out.
 
@@ -97,7 +98,7 @@ class RunTracking(Callback):
         self.chooses_steps = False
         self.scores: dict[int, dict[str, float]] = {}
         self._trackers: dict[str, Tracker] = {}
-        self._has_begun = False
+        self._has_begun = self._in_memory = False
         self._seen: Assessment | None = None
         self._previous: dict[str, dict[str, str]] = {}
         self._began_at = 0.0
@@ -220,7 +221,7 @@ class RunTracking(Callback):
         return {
             IDENTITIES: {name: identity for name, identity in known.items() if identity},
             "scores": self.scores,
-            "previous": self._previous,
+            "previous": {} if self._in_memory else self._previous,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -231,12 +232,11 @@ class RunTracking(Callback):
     def _begin(self, trainer: Trainer) -> None:
         if self._has_begun or not trainer.is_global_zero or is_dry(trainer):
             return
-        self._has_begun = True
-        folder = Path(trainer.default_root_dir) / FOLDER
-        self._trackers = trackers_of(trainer.loggers, folder)
+        self._has_begun, self._in_memory = True, is_in_memory(trainer)
+        root = Path(trainer.default_root_dir)
+        self._trackers = trackers_of(trainer.loggers, root / FOLDER)
         config = self.config or hyper_parameters(trainer)
-        config = {**config, "provenance": provenance(trainer)}
-        config = shareable(config, Path(trainer.default_root_dir))
+        config = shareable({**config, "provenance": provenance(trainer)}, root)
         for tracker in self._trackers.values():
             tracker.log_config(config)
 
@@ -262,10 +262,10 @@ class RunTracking(Callback):
         )
         self._previous[stage] = {answer.id: answer.text for answer in assessment.answers}
         if stage == "val":
-            scores = {name: float(value) for name, value in assessment.scores.items()}
-            self.scores[trainer.global_step] = scores
+            self.scores[trainer.global_step] = {k: float(v) for k, v in assessment.scores.items()}
+        shared = without_texts(report) if self._in_memory else report
         for tracker in self._trackers.values():
-            tracker.log_report(report)
+            tracker.log_report(report if isinstance(tracker, FileTracker) else shared)
 
     def _write_page(self, trainer: Trainer, stage: str) -> None:
         """Write the page of the run, with the best scores in reach."""

@@ -1,6 +1,7 @@
 """From an assessment or a network to what trackers show: values in, values out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -65,6 +66,12 @@ def report_of(
         charts={f"{stage}/slices_f1": slice_chart(parts), **curves},
         scores={f"{stage}/{name}": value for name, value in assessment.scores.items()},
     )
+
+
+def without_texts(report: Report) -> Report:
+    """Return a report without the table of answers, which has texts of the data."""
+    texts = f"{report.stage}/answers"
+    return replace(report, tables={k: v for k, v in report.tables.items() if k != texts})
 
 
 def answers_worth_a_look(
