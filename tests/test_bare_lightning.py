@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from qa_lightning import AnswerEvaluation, QADataModule, QAModule, QuestionAnswerer
+from qa_lightning.answerer.checkpoints import checkpoint_file
 from qa_lightning.callbacks import LastCheckpoint
 from qa_lightning.errors import InputError
 from running import NETWORK, rows_of, small_tokenizer
@@ -126,6 +127,45 @@ def test_the_folder_of_a_plain_trainer_is_a_checkpoint(
     text = VALIDATION[0]["context"]
     expected = QuestionAnswerer.from_module(model, data).answer("Quem?", text)
     assert answerer.answer("Quem?", text) == expected
+
+
+KEEPERS: dict[str, dict[str, Any]] = {
+    "a score in the name": {"monitor": "val/f1", "mode": "max", "filename": "{epoch}-{val/f1:.2f}"},
+    "plain names": {
+        "monitor": "val/loss",
+        "auto_insert_metric_name": False,
+        "filename": "e{epoch}",
+    },
+    "several": {"monitor": "val/f1", "mode": "max", "save_top_k": -1, "save_last": True},
+    "weights alone": {"save_weights_only": True, "every_n_train_steps": 2, "save_top_k": -1},
+}
+
+
+PLACES = ("checkpoints", "own", "version_0", "logger")
+
+
+@pytest.mark.parametrize(
+    ("kept", "where"),
+    [
+        *((kept, "checkpoints") for kept in KEEPERS),
+        *(("a score in the name", where) for where in PLACES[1:]),
+    ],
+)
+def test_whatever_a_plain_trainer_keeps_is_found(
+    kept: str, where: str, data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    dirpath = {"own": folder}.get(where)
+    names = {"version_0": "", "logger": "logs"}
+    logger = CSVLogger(str(folder), name=names[where]) if where in names else False
+    keep = ModelCheckpoint(dirpath=dirpath, **KEEPERS[kept])
+    trainer(folder, AnswerEvaluation(), keep, logger=logger).fit(model, datamodule=data)
+    files = sorted(folder.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    chosen = checkpoint_file(folder)
+    assert chosen == (Path(keep.best_model_path) if keep.monitor else files[-1])
+    moved = folder.rename(tmp_path / "moved")
+    assert checkpoint_file(moved) == moved / chosen.relative_to(folder)
+    assert QuestionAnswerer.from_checkpoint(moved).answer("Quem?", VALIDATION[0]["context"])
 
 
 def test_early_stopping_and_other_checkpoints(

@@ -16,6 +16,7 @@ from qa_lightning.saved import (
     SavedRun,
     local_file,
     read_run,
+    read_saved,
     reason,
     saved_run,
     weight_problems,
@@ -74,21 +75,46 @@ def checkpoint_file(source: str | Path) -> Path | None:
     path = local_file(source)
     if path.is_file() or path.suffix == _SUFFIX:
         return path
-    folders = (path / "checkpoints", path)
-    in_run = [folder / f"{name}{_SUFFIX}" for folder in folders for name in ("best", "last")]
-    return next((file for file in in_run if file.is_file()), None) or _newest(path)
+    return _named(path, "best") or _kept(path, _named(path, "last"))
 
 
-def _newest(folder: Path) -> Path | None:
-    """Return the newest checkpoint in the places where a plain ``Trainer`` keeps them."""
+def _named(folder: Path, name: str) -> Path | None:
+    files = (place / f"{name}{_SUFFIX}" for place in (folder / "checkpoints", folder))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _kept(folder: Path, last: Path | None) -> Path | None:
+    """Return a checkpoint of those that a plain ``Trainer`` keeps: the best, the last, the newest.
+
+    The last says which is the best, if its ``ModelCheckpoint`` watched a score. A name such as
+    ``{epoch}-{val/f1}`` makes folders.
+    """
     if not folder.is_dir():
         return None
-    patterns = ("*", "checkpoints/*", "*/version_*/checkpoints/*")
-    found = [path for pattern in patterns for path in folder.glob(f"{pattern}{_SUFFIX}")]
-    newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
-    if newest is not None:
-        log.info("%s has neither best.ckpt nor last.ckpt: its newest is %s", folder, newest)
-    return newest
+    kept = (f"{place}checkpoints/**/*" for place in ("", "version_*/", "*/*/"))
+    patterns = ("*", "*=*/*", *kept)
+    found = {path for pattern in patterns for path in folder.glob(f"{pattern}{_SUFFIX}")}
+    newest = last or max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None:
+        return None
+    best = _best_by(newest)
+    beside = [path for path in found if path.name == best]
+    chosen = min(beside, key=lambda path: path.parent != newest.parent, default=newest)
+    if chosen != last:
+        told = "newest" if chosen == newest else "best"
+        log.info("%s has no best.ckpt: its %s checkpoint is %s", folder, told, chosen)
+    return chosen
+
+
+def _best_by(checkpoint: Path) -> str | None:
+    """Return the file name of the best checkpoint, by what one of them knows."""
+    try:
+        states = read_saved(checkpoint).get("callbacks", {})
+    except InputError:  # whoever reads it next tells
+        return None
+    watching = (state for state in states.values() if isinstance(state, Mapping))
+    paths = (state.get("best_model_path") for state in watching if state.get("monitor"))
+    return next((Path(str(path)).name for path in paths if path), None)
 
 
 def read_checkpoint(path: Path) -> CheckpointContents:
