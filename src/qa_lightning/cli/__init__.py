@@ -70,8 +70,11 @@ def main(args: Sequence[str] | None = None) -> None:
     else:
         commands = [*TRAINING, *COMMANDS]
         meant = command_meant(command, [*commands, "completion", "--version"])
-        hint = f"Did you mean `lightning {meant}`?" if meant else "See `lightning --help`."
-        _fail(f"Expected one of the commands {', '.join(commands)} first; got {command!r}. {hint}")
+        hint = f" Did you mean `lightning {meant}`?" if meant else ""
+        _fail(
+            f"Expected one of the commands {', '.join(commands)} first; got {command!r}.{hint} "
+            "`lightning --help` lists them."
+        )
 
 
 def help_text() -> str:
