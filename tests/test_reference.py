@@ -1,6 +1,7 @@
 """Help, suggestions and completion: told from a file that equals the parsers, in no time."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 from qa_lightning.cli import COMMANDS, TRAINING, main
 from qa_lightning.cli.arguments import problem_of
 from qa_lightning.cli.completing import completion
-from qa_lightning.cli.reference import POPULAR, groups_of, help_of, keys_of
+from qa_lightning.cli.mistakes import kind_in_words
+from qa_lightning.cli.reference import POPULAR, Key, groups_of, help_of, keys_of
 from qa_lightning.cli.spelling import (
     COMMANDS_ELSEWHERE,
     ELSEWHERE,
@@ -128,6 +130,16 @@ def test_a_wrong_command_suggests_the_one_that_was_meant(
         main([wrong])
     assert left.value.code == 2
     assert f"Did you mean `lightning {right}`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", keys_of("fit"), ids=lambda key: key.name)
+def test_every_plain_type_has_words(key: Key) -> None:
+    if "lightning." in key.kind or "transformers." in key.kind or key.kind in ("switch", "path"):
+        return
+    words = kind_in_words(key.kind)
+    assert not re.search(r"[\[\]|']|Optional|Union|Literal|NoneType|\b(int|str|bool)\b", words), (
+        words
+    )
 
 
 RIGHT = {

@@ -23,6 +23,17 @@ def test_an_unknown_key_is_told_with_its_file_and_the_key_that_was_meant(
         assert f"'data.{key}' (in {overlay}). Did you mean `data.{meant}`?" in message
 
 
+def test_a_value_of_another_type_is_told_in_words_with_its_file(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overlay = write_yaml(tmp_path / "typed.yaml", {"trainer": {"max_epochs": "two"}})
+    message = fail(capsys, "fit", "--config", small, "--config", overlay)
+    told = f"Expected `trainer.max_epochs` to be a whole number or null; got two (in {overlay})."
+    assert told in message
+    message = fail(capsys, "fit", "--config", small, "--data.batch_size=many")
+    assert "Expected `data.batch_size` to be a whole number; got many. `lightning fit" in message
+
+
 def test_answers_of_random_weights_are_told(
     small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,6 +22,24 @@ from qa_lightning.saved import reason
 GROUPS = ("trainer", "model", "data", "evaluation", "checkpoint", "prediction", "tracking")
 _LOAD = bounded_yaml(load_yaml)
 _RESTORING = "lightning.pytorch.trainer.connectors.checkpoint_connector"
+_MISTYPED_KEY = re.compile(r'Parser key "([\w.]+)":')
+_VALUE = re.compile(r"(?:Given|Got) value: (.*)")
+_OPTIONAL = re.compile(r"(Optional|Union)\[(.*)\]")
+_BETWEEN = re.compile(r"[,|](?![^\[]*\])")
+_KINDS = {
+    "bool": "true or false",
+    "dict": "keys and values",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "Mapping": "keys and values",
+    "None": "null",
+    "NoneType": "null",
+    "Sequence": "a list",
+    "str": "a text",
+    "timedelta": "a time",
+    "tuple": "a list",
+}
 _UNKNOWN_KEY = re.compile(r"(?:does not accept option '|unrecognized arguments: --)([\w.]+)")
 
 
@@ -85,23 +103,67 @@ def config_files(arguments: Sequence[str]) -> Iterator[Path]:
 
 
 def explained(error: Exception, arguments: Sequence[str]) -> str:
-    """Return a parser's message, with the file of an unknown key and the one that is like it.
+    """Return a parser's message, with the file of the key, and what the key is or was meant to be.
 
     Args:
         error: the parser's.
         arguments: of the command line.
     """
-    message = str(error)
+    message, command = str(error), arguments[0]
+    known = {key.name: key for key in keys_of(command)}
     found = _UNKNOWN_KEY.search(message)
-    if found is None:
+    if found is not None:
+        near = suggestion(found[1], list(known), command)
+        hint = (
+            f"Did you mean `{near}`?" if near else f"`lightning {command} --help` tells the keys."
+        )
+        return f"{message}{_place(found[1], arguments)}. {hint}"
+    mistyped, values = _MISTYPED_KEY.match(message), _VALUE.findall(message)
+    key = known.get(mistyped[1]) if mistyped else None
+    if key is None or not values or "lightning." in key.kind:
         return message
-    key, command = found[1], arguments[0]
-    for path in config_files(arguments):
-        if _holds(_LOAD(path.read_text(encoding="utf-8")), key.split(".")):
-            message += f" (in {path})"
-    near = suggestion(key, [known.name for known in keys_of(command)], command)
-    hint = f"Did you mean `{near}`?" if near else f"`lightning {command} --help` tells the keys."
-    return f"{message}. {hint}"
+    return (
+        f"Expected `{key.name}` to be {kind_in_words(key.kind)}; got {values[-1]}"
+        f"{_place(key.name, arguments)}. `lightning {command} --help {key.name}` tells what it is."
+    )
+
+
+def kind_in_words(kind: str) -> str:
+    """Return a type as those read it who write values and not programs.
+
+    >>> kind_in_words("Union[int, float, NoneType]"), kind_in_words("Literal['max', 'min']")
+    ('a whole number, a number or null', 'max or min')
+    """
+    outer = _OPTIONAL.fullmatch(kind)
+    parts = (
+        [*_parts(outer[2]), *(["None"] if outer[1] == "Optional" else [])]
+        if outer
+        else _parts(kind)
+    )
+    told = [word for part in parts for word in _words(part)]
+    *most, last = dict.fromkeys(told)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _parts(kinds: str) -> list[str]:
+    """Return what stands between the commas and bars outside of all brackets."""
+    return [part.strip() for part in _BETWEEN.split(kinds)]
+
+
+def _words(kind: str) -> list[str]:
+    name, _, inner = kind.partition("[")
+    if name == "Literal":
+        return [value.strip().strip("'") for value in inner.rstrip("]").split(",")]
+    return [_KINDS.get(name.rpartition(".")[2], kind)]
+
+
+def _place(key: str, arguments: Sequence[str]) -> str:
+    """Return the file that a key is from, in brackets: the last, unless an option came after it."""
+    if any(word.partition("=")[0] == f"--{key}" for word in arguments):
+        return ""
+    loaded = ((path, _LOAD(path.read_text(encoding="utf-8"))) for path in config_files(arguments))
+    files = [path for path, settings in loaded if _holds(settings, key.split("."))]
+    return f" (in {files[-1]})" if files else ""
 
 
 def _holds(settings: Any, parts: Sequence[str]) -> bool:
