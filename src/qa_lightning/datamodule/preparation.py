@@ -160,8 +160,8 @@ class Preparation:
                 ids = [examples[row]["id"] for row in rows[:_NAMED_IDS]]
                 audit = replace(audit, unheld=len(rows), unheld_ids=ids) if audit else None
             if audit is not None:
-                kept = {**audit.to_dict(), "shown": audit.shown}  # beside the data themselves
-                (folder / "audit.json").write_text(json.dumps(kept), encoding="utf-8")
+                kept = json.dumps({**audit.to_dict(), "shown": audit.shown})  # beside the data
+                (folder / "audit.json").write_text(kept, encoding="utf-8")
 
     def _about(self) -> dict[str, Any]:
         source = self.source.source
@@ -290,12 +290,11 @@ def _save(dataset: datasets.Dataset, folder: Path) -> None:
 
 
 def _read(entry: Path, key: str) -> PreparedSplit:
-    audit_file, windows = entry / "audit.json", entry / "features"
+    file, windows = entry / "audit.json", entry / "features"
+    audit = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     return PreparedSplit(
         examples=datasets.load_from_disk(str(entry / "examples")),
         features=datasets.load_from_disk(str(windows)) if windows.is_dir() else None,
-        audit=AlignmentAudit.from_dict(json.loads(audit_file.read_text(encoding="utf-8")))
-        if audit_file.is_file()
-        else None,
+        audit=AlignmentAudit.from_dict(audit) if audit is not None else None,
         fingerprint=key,
     )
