@@ -22,15 +22,14 @@ from lightning.pytorch import Callback, Trainer
 from qa_lightning.alignment import AlignmentAudit
 from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.answers import AnsweredQuestions
-from qa_lightning.cli.arguments import unknown_option
 from qa_lightning.cli.training import QALightningCLI, run
 from qa_lightning.datamodule import QADataModule
 from qa_lightning.errors import InputError
 from qa_lightning.examples import MemorySource, load_examples
-from qa_lightning.examples.memory import article
 from qa_lightning.reports.run import REPORT, run_page
 from qa_lightning.reports.writing import write_whole
 from qa_lightning.resuming import Interrupted
+from qa_lightning.running.settings import check_keys, check_splits, model_keys, nested, set_key
 
 _SHOWN: Final = ("loss", "exact_match", "f1")
 
@@ -115,21 +114,23 @@ def fit(
     """
     given = {"train": train, "validation": validation, "test": test}
     splits = {name: data for name, data in given.items() if data is not None}
-    settings = _nested(options or {})
-    _check_keys(settings)
+    settings = nested(options or {})
+    check_keys(settings)
     if not config:
-        _check_splits(splits, settings.get("data", {}))
+        check_splits(splits, settings.get("data", {}))
     if splits and keep_data:
         columns = settings.get("data", {}).pop("columns", None)
-        _set(settings, "data.data_files", _kept(splits, Path(output).absolute() / "data", columns))
-    for key, value in _model_keys(model).items():
-        _set(settings, f"model.{key}", value)
+        set_key(
+            settings, "data.data_files", _kept(splits, Path(output).absolute() / "data", columns)
+        )
+    for key, value in model_keys(model).items():
+        set_key(settings, f"model.{key}", value)
     source = MemorySource(splits) if splits and not keep_data else None
     if source is not None:
         settings.setdefault("data", {}).setdefault("in_memory", source.hashes())
     if "test" in splits:
         settings["data"].setdefault("test_split", "test")
-    _set(settings, "trainer.default_root_dir", str(output))
+    set_key(settings, "trainer.default_root_dir", str(output))
     files_given = [config] if isinstance(config, str | PathLike) else list(config)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "options.yaml"
@@ -214,75 +215,6 @@ def _result(done: QALightningCLI) -> Run:
         answers=None if latest is None else latest.answers,
         audit=data.alignment_audit,
     )
-
-
-def _model_keys(model: Name | Mapping[str, Any] | None) -> dict[str, Any]:
-    if model is None:
-        return {}
-    if isinstance(model, Mapping):
-        return dict(model)
-    if isinstance(model, str | PathLike):
-        return {"model_name_or_path": str(model)}
-    raise InputError(
-        "Expected `model` to be a Hub id, a folder or {key: value} of `model:` keys; got "
-        f"{article(type(model).__name__)}."
-    )
-
-
-def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as YAML has them.
-
-    >>> _nested({"trainer.max_epochs": 2, "trainer": {"devices": 1}})
-    {'trainer': {'max_epochs': 2, 'devices': 1}}
-    """
-    settings: dict[str, Any] = {}
-    for key, value in options.items():
-        inner = value if isinstance(value, Mapping) and "." not in key else {"": value}
-        for name, item in inner.items():
-            _set(settings, f"{key}.{name}".rstrip("."), item)
-    return settings
-
-
-def _check_splits(splits: Mapping[str, object], data: Mapping[str, Any]) -> None:
-    """Refuse data in memory of which the other half is neither given nor a slice of it."""
-    for name, key, other in (
-        ("validation", "val_split", "train"),
-        ("train", "train_split", "validation"),
-    ):
-        if other in splits and name not in splits and key not in data:
-            raise InputError(
-                f"Expected `{name}` beside `{other}`; got none. Give it, or a slice of `{other}` "
-                'in `options`: {"data.train_split": "'
-                f'{other}[:90%]", "data.val_split": "{other}[90%:]"}}.'
-            )
-
-
-def _check_keys(settings: Mapping[str, Any], within: str = "") -> None:
-    """Refuse keys that `lightning fit` does not have: its parser would tell of a file."""
-    for name, value in settings.items():
-        key = f"{within}{name}"
-        if not within and isinstance(value, Mapping):
-            _check_keys(value, f"{key}.")
-        elif told := unknown_option("fit", f"--{key}"):
-            raise InputError(f"Expected keys of `lightning fit` in `options`. {told}")
-
-
-def _set(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Put a value at a dotted key."""
-    *groups, name = key.split(".")
-    for group in groups:
-        if not isinstance(settings.setdefault(group, {}), dict):
-            raise InputError(f"Expected `{key}` to be in a group; `{group}` is given as a value.")
-        settings = settings[group]
-    settings[name] = _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, PathLike) else value
 
 
 def _kept(splits: Mapping[str, object], folder: Path, columns: Any) -> dict[str, str]:
