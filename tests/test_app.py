@@ -7,6 +7,8 @@ import re
 import string
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -159,6 +161,26 @@ def test_a_page_has_its_limits(tmp_path: Path) -> None:
         page.open_text(f"texto {number}", "t")
     with pytest.raises(Told, match="too_many"):
         page.open_text("mais um", "t")
+
+
+def test_a_question_waits_for_the_document_that_is_being_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, begun, read = session(tmp_path), threading.Event(), qa_lightning.app.session.read_document
+
+    def slowly(*args: Any, **rest: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        return read(*args, **rest)
+
+    monkeypatch.setattr(qa_lightning.app.session, "read_document", slowly)
+    (tmp_path / "x.txt").write_text("Rui mora em Évora.", encoding="utf-8")
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(page.open_file, str(tmp_path / "x.txt"))
+        begun.wait()
+        page.ask('"Évora"?')
+        opening.result()
+    assert page.shown is not None
 
 
 def test_half_characters_from_a_browser_are_no_fault(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_no_word_of_the_other_language_is_seen(browser: Browser, tmp_path: Path)
 
 def test_keys_alone_ask_choose_and_correct(app: Page, corrections: Path) -> None:
     open_text(app, TEXT)
+    app.locator(".qa-document").wait_for()
     box = app.get_by_label("Question", exact=True)
     box.fill('Quando, se "Évora"?')
     box.press("Enter")
@@ -205,6 +206,27 @@ def test_keys_alone_ask_choose_and_correct(app: Page, corrections: Path) -> None
     expect(app.locator(".qa-told")).to_contain_text("“com Rui”")
     (row,) = load_examples(corrections).to_list()
     assert row["answers"] == {"text": ["com Rui"], "answer_start": [TEXT.index("com Rui")]}
+
+
+def test_whatever_has_the_focus_shows_it(app: Page) -> None:
+    open_text(app, TEXT)
+    ask(app, '"Évora"?')
+    app.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(24):
+        app.keyboard.press("Tab")
+        name, is_shown = app.evaluate(
+            """() => {
+              const node = document.activeElement;
+              const shows = (one) => one && getComputedStyle(one).outlineStyle === "solid";
+              return [node.className, node === document.body || shows(node)
+                || shows(node.closest("label"))];
+            }"""
+        )
+        assert is_shown, name
+        reached.append(name)
+    for name in ("qa-go", "qa-right", "qa-refuse", "qa-drop", "qa-scroller"):
+        assert name in reached
 
 
 def test_no_answer_is_shown_with_what_it_would_have_been(app: Page, corrections: Path) -> None:

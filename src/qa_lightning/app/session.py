@@ -84,7 +84,8 @@ class Session:
             InputError: it cannot be read.
             Told: there are too many, or it is too long.
         """
-        self._open(read_document(path, password=password))
+        with self._lock:  # a question that comes meanwhile waits for the document
+            self._open(read_document(path, password=password))
 
     def open_text(self, text: str, name: str) -> None:
         """Open a pasted text.
@@ -94,7 +95,8 @@ class Session:
         """
         if not text.strip():
             raise Told("no_text")
-        self._open(text_document(_sound(text), name))
+        with self._lock:
+            self._open(text_document(_sound(text), name))
 
     def open_alone(self, text: str, name: str) -> None:
         """Open a text in place of all that is open."""
@@ -105,12 +107,11 @@ class Session:
     def _open(self, document: Document) -> None:
         if len(document.text) > LONGEST:
             raise Told("too_long", name=document.name, most=f"{LONGEST:,}")
-        with self._lock:
-            if len(self.opened) >= MOST_DOCUMENTS:
-                raise Told("too_many", most=MOST_DOCUMENTS)
-            read = self._answerer.read(document.text)
-            self.opened.append(Opened(f"d{next(self._keys)}", document, read))
-            self.shown = None
+        if len(self.opened) >= MOST_DOCUMENTS:
+            raise Told("too_many", most=MOST_DOCUMENTS)
+        read = self._answerer.read(document.text)
+        self.opened.append(Opened(f"d{next(self._keys)}", document, read))
+        self.shown = None
 
     def close(self, key: str) -> None:
         """Close a document; its answers go with it."""
@@ -124,12 +125,12 @@ class Session:
         Raises:
             Told: there is no question or no document, or the question is too long.
         """
+        question = _sound(question).strip()
+        if not question:
+            raise Told("no_question")
+        if len(question) > LONGEST_QUESTION:
+            raise Told("long_question", most=f"{LONGEST_QUESTION:,}")
         with self._lock:
-            question = _sound(question).strip()
-            if not question:
-                raise Told("no_question")
-            if len(question) > LONGEST_QUESTION:
-                raise Told("long_question", most=f"{LONGEST_QUESTION:,}")
             if not self.opened:
                 raise Told("no_document")
             read = [one.read for one in self.opened]
