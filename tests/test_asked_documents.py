@@ -138,6 +138,9 @@ def test_a_password_comes_from_the_environment_and_is_no_option(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = ("answer", "--checkpoint", small_files["model"], "--question", "?", "--document")
+    message = fail(capsys, *asked, locked, locked.with_name("none.pdf"))
+    assert "encrypted" in message
+    assert "found nothing there" in message
     assert PASSWORD in fail(capsys, *asked, locked)
     monkeypatch.setenv(PASSWORD, "outra")
     assert "the password is another" in fail(capsys, *asked, locked)

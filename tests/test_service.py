@@ -252,6 +252,11 @@ def test_refusals_have_the_clients_name_and_advice_that_a_client_can_follow(
         assert told in message
         assert "/tmp" not in message
         assert "environment" not in message
+    every = [
+        {"name": name, "data": base64.b64encode(data).decode()} for name, (data, _) in files.items()
+    ]
+    (refused,) = api.predict([PredictRequest(question=QUESTION, documents=every)])
+    assert all(name in json.loads(refused.body)["error"]["message"] for name in files)
 
 
 def test_what_had_no_effect_is_told_to_who_asked(

@@ -160,7 +160,15 @@ def _documents(cfg: jsonargparse.Namespace) -> "list[Document]":
             "Expected questions on standard input (`--interactive`), so that a document cannot "
             "come from there; got `--document -`. Name a file."
         )
-    return [_read(name) for name in dict.fromkeys(cfg.document)]  # input is there once
+    documents, faults = [], []
+    for name in dict.fromkeys(cfg.document):  # input is there once
+        try:
+            documents.append(_read(name))
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
+    return documents
 
 
 def _refuse_no_index(folder: Path) -> None:

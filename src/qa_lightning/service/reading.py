@@ -176,14 +176,19 @@ class ReaderAPI(LitAPI):  # type: ignore[misc]
         # A file may be made to hold its reader in C, where nothing else ends it: this process does
         # then, and the server starts another.
         faulthandler.dump_traceback_later(self.limits.seconds + _GRACE, exit=True)
+        documents, faults = [], []
         try:
-            documents = [_read(sent, n) for n, sent in enumerate(request.documents or [])]
-        except DocumentError as error:
-            return [], problem(422, error.told(advice=_ADVICE.get(error.reason)))
+            for number, sent in enumerate(request.documents or []):
+                try:
+                    documents.append(_read(sent, number))
+                except DocumentError as error:
+                    faults.append(error.told(advice=_ADVICE.get(error.reason)))
         except Exception as error:  # a file that a reader of files stumbles over
             return [], _failure(error)
         finally:
             faulthandler.cancel_dump_traceback_later()
+        if faults:
+            return [], problem(422, "; ".join(faults))
         chars, most = sum(len(document.text) for document in documents), self.limits.document_chars
         if chars > most:
             message = f"expected at most {most:,} characters of documents; got {chars:,}"
