@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "bf16": (),
     "preparation": (),
     "postprocessing": (),
+    "prediction": (),
     "answering": (),
     "length_scaling": (),
     "alignment": (),

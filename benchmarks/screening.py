@@ -34,8 +34,10 @@ from _timing import interleaved_medians, print_table
 from qa_lightning.answerer import Document, QuestionAnswerer
 from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.candidates import WindowCandidates
+from qa_lightning.comparison.resampling import paired_interval
 from qa_lightning.demo import demo_rows
 from qa_lightning.scores import squad_scores
+from qa_lightning.scores.squad import example_scores
 from qa_lightning.screening import Stretch, WordPlaces, worth_reading
 from qa_lightning.screening.ranking import bm25
 from qa_lightning.screening.words import asked_words
@@ -58,6 +60,7 @@ class Asked(NamedTuple):
     golds: list[str]
     start_char: int
     end_char: int
+    paragraph: int
 
 
 class Joined(NamedTuple):
@@ -69,27 +72,28 @@ class Joined(NamedTuple):
     asked: list[Asked]
 
 
-def joined(name: str, language: str, articles: Sequence[dict], *, last: int = 0) -> Joined:
-    """Join a file's contexts; ask the questions of the ``last`` articles, of all with 0."""
-    text, asked = "", []
-    first = len(articles) - last if last else 0
+def joined(name: str, language: str, articles: Sequence[dict], *, part: slice) -> Joined:
+    """Join a file's contexts; ask the questions of a part of its articles."""
+    text, asked, paragraphs = "", [], 0
+    chosen = range(len(articles))[part]
     for number, article in enumerate(articles):
         for paragraph in article["paragraphs"]:
             context = paragraph["context"]
-            for qa in paragraph["qas"] if number >= first else ():
+            paragraphs += 1
+            for qa in paragraph["qas"] if number in chosen else ():
                 golds = [answer["text"] for answer in qa["answers"]]
                 start = qa["answers"][0]["answer_start"] if golds else 0
                 if golds and context[start:].startswith(golds[0]):
                     start += len(text)
-                    asked.append(Asked(qa["question"], golds, start, start + len(golds[0])))
+                    end = start + len(golds[0])
+                    asked.append(Asked(qa["question"], golds, start, end, paragraphs))
             text += context + "\n\n"
     return Joined(name, language, text, asked)
 
 
-def read_file(path: Path, language: str, *, last: int = 0) -> Joined:
-    return joined(
-        path.name, language, json.loads(path.read_text(encoding="utf-8"))["data"], last=last
-    )
+def read_file(path: Path, language: str, part: slice = slice(None)) -> Joined:
+    articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+    return joined(path.name, language, articles, part=part)
 
 
 def read_demo(split: str) -> Joined:
@@ -103,7 +107,7 @@ def read_demo(split: str) -> Joined:
             {"question": row["question"], "answers": answers}
         )
     articles = [{"paragraphs": [{"context": c, "qas": qas}]} for c, qas in paragraphs.items()]
-    return joined(f"demo, {split}", "pt", articles)
+    return joined(f"demo, {split}", "pt", articles, part=slice(None))
 
 
 def recall(data: Joined) -> list[object]:
@@ -175,10 +179,15 @@ def scored(answerer: QuestionAnswerer, data: Joined, count: int) -> list[list[ob
             read[k].append(int(chosen.sum()))
     golds = {str(number): each.golds for number, each in enumerate(asked)}
     lines = []
+    paragraphs = [str(each.paragraph) for each in asked]
+    f1_of = {k: example_scores(told, golds).f1_e for k, told in texts.items()}
     for k, told in texts.items():
         scores = squad_scores(told, golds)
         same = np.mean([told[q] == texts["all"][q] for q in golds])
-        figures = (scores["exact_match"], scores["f1"], f"{100 * same:.1f}")
+        less = f1_of[k] - f1_of["all"]
+        low, high = paired_interval(less[None], paragraphs)
+        gap = f"{less.mean():+.2f} ({low:+.1f} to {high:+.1f})"
+        figures = (scores["exact_match"], scores["f1"], gap, f"{100 * same:.1f}")
         lines.append([k, f"{np.mean(read[k]):.0f}", *figures])
     return lines
 
@@ -208,6 +217,10 @@ def main() -> None:
     parser.add_argument(
         "--last", type=int, default=0, help="articles whose questions are asked; 0: all"
     )
+    parser.add_argument(
+        "--first", type=int, default=0, help="as --last, from the beginning: what a reader knows"
+    )
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
@@ -221,15 +234,27 @@ def main() -> None:
             [recall(each) for each in (*data, read_demo("test"))],
         )  # fmt: skip
         return
-    answerer = QuestionAnswerer.from_checkpoint(options.checkpoint, device="cpu")
-    files = [read_file(p, FILES.get(p.name, "en"), last=options.last) for p in options.data or ()]
+    answerer = QuestionAnswerer.from_checkpoint(
+        options.checkpoint, device="cpu", dtype=getattr(torch, options.dtype)
+    )
+    part = slice(-options.last, None) if options.last else slice(options.first or None)
+    files = [read_file(p, FILES.get(p.name, "en"), part) for p in options.data or ()]
     for data in files or [read_demo("test")]:
         print_table(
             f"{data.name}, {len(data.text):,} characters as one document: EM and F1 of "
             f"{min(options.questions, len(data.asked))} questions",
-            ["screen", "windows read", "EM", "F1", "answers as from all, %"],
+            [
+                "screen",
+                "windows read",
+                "EM",
+                "F1",
+                "F1 less all's (95 %)",
+                "answers as from all, %",
+            ],
             scored(answerer, data, options.questions),
         )
+        if not options.repeats:
+            continue
         print_table(
             f"{data.name}: processor time on one thread",
             ["screen", "seconds a question", "all / this"],

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
         "batches",
         "candidates",
         "documents",
+        "examples",
         "features",
         "folders",
         "marking",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     EarlyStopping,
@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from qa_lightning import AnswerEvaluation, QADataModule, QAModule, QuestionAnswerer
 from qa_lightning.answerer.checkpoints import checkpoint_file
 from qa_lightning.callbacks import LastCheckpoint
+from qa_lightning.callbacks.predictions import PredictionWriter
 from qa_lightning.errors import InputError
 from running import NETWORK, rows_of, small_tokenizer
 
@@ -237,3 +238,37 @@ def test_load_from_checkpoint(data: QADataModule, model: QAModule, tmp_path: Pat
     assert rebuilt.hparams["max_length"] == 64
     with pytest.raises(InputError, match="in memory"):
         rebuilt.prepare_data()
+
+
+class Foreign(LightningDataModule):
+    """A data module of a user's own, with as much of ours as the evaluation needs."""
+
+    def __init__(self, data: QADataModule) -> None:
+        super().__init__()
+        self._data = data
+        self.prepare_data, self.setup = data.prepare_data, data.setup
+        self.split = data.split
+        self.val_dataloader = data.val_dataloader
+        self.predict_dataloader = data.val_dataloader
+
+
+@pytest.mark.parametrize("screen", [2, "auto"])
+def test_screening_that_a_data_module_does_not_know_is_refused_at_once(
+    data: QADataModule, model: QAModule, tmp_path: Path, screen: int | str
+) -> None:
+    foreign = Foreign(data)
+    with pytest.raises(InputError, match=rf"with `screen`, .*`evaluation.screen` {screen} asks"):
+        trainer(tmp_path, AnswerEvaluation(screen=screen)).validate(model, datamodule=foreign)
+    foreign.prediction_plan = None
+    with pytest.raises(InputError, match=rf"`prediction_screen`, .*`prediction.screen` {screen}"):
+        trainer(tmp_path, PredictionWriter(screen=screen)).predict(model, datamodule=foreign)
+
+
+@pytest.mark.parametrize("datamodule", [None, LightningDataModule()])
+def test_predictions_of_a_data_module_without_questions_are_refused_at_once(
+    model: QAModule, data: QADataModule, tmp_path: Path, datamodule: Any
+) -> None:
+    given = {} if datamodule is None else {"datamodule": datamodule}
+    loader = {"dataloaders": [[]]} if datamodule is None else {}
+    with pytest.raises(InputError, match=r"`split`, which knows the questions.*QADataModule"):
+        trainer(tmp_path, PredictionWriter()).predict(model, **given, **loader)

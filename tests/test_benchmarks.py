@@ -8,6 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 RUN_APART = {
+    "beside_haystack",
     "contracts",
     "service",
     "gpu",

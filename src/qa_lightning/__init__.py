@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from qa_lightning.answerer import QuestionAnswerer
+    from qa_lightning.answerer import AnswerQuestions, QuestionAnswerer
     from qa_lightning.attention import use_windowed_attention
     from qa_lightning.callbacks import AnswerEvaluation
     from qa_lightning.datamodule import QADataModule
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AnswerEvaluation": "callbacks",
+    "AnswerQuestions": "answerer",
     "QADataModule": "datamodule",
     "QAModule": "model",
     "QuestionAnswerer": "answerer",
@@ -30,6 +31,7 @@ _HOMES = {
 
 __all__ = [
     "AnswerEvaluation",
+    "AnswerQuestions",
     "QADataModule",
     "QAModule",
     "QuestionAnswerer",

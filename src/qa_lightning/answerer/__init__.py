@@ -8,7 +8,8 @@ that are worth reading), ``running`` (windows → candidates), ``deciding`` (can
 ``records`` (what is answered), ``merging`` (answers of several documents), ``answering`` (the
 order of these), ``opening`` (documents read once and asked often), ``pipeline`` (the calls and
 results of transformers' removed pipeline).
-``blocks`` and ``parts`` serve and write questions by the million, for ``lightning predict``.
+``blocks`` and ``parts`` serve and write questions by the million, for ``lightning predict``;
+``engines`` answers the batches of Ray Data or Spark.
 
 A server or a page builds on three of its names: ``QuestionAnswerer`` (immutable, shared by all
 threads), ``Document`` (a tokenized text, kept between questions) and ``Answers.to_dict``.
@@ -17,12 +18,14 @@ threads), ``Document`` (a tokenized text, kept between questions) and ``Answers.
 from qa_lightning.answerer.answering import QuestionAnswerer
 from qa_lightning.answerer.blocks import BlockPlan, prediction_loader
 from qa_lightning.answerer.cutting import Document
+from qa_lightning.answerer.engines import AnswerQuestions
 from qa_lightning.answerer.loading import DecisionSettings, Reader, load_reader
 from qa_lightning.answerer.opening import OpenDocument, OpenFolder
 from qa_lightning.answerer.pipeline import QuestionAnsweringPipeline
 from qa_lightning.answerer.records import Answers, PlacedAnswer, Snippet
 
 __all__ = [
+    "AnswerQuestions",
     "Answers",
     "BlockPlan",
     "DecisionSettings",

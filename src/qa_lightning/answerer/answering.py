@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from qa_lightning.answerer.checkpoints import contents_in_memory
-from qa_lightning.answerer.cutting import Document, WindowCutter, screened
+from qa_lightning.answerer.cutting import Cut, Document, WindowCutter, screened
 from qa_lightning.answerer.deciding import decide, join_candidates
 from qa_lightning.answerer.devices import (
     PRECISION_RULE,
@@ -24,8 +24,9 @@ from qa_lightning.answerer.loading import Reader, load_reader, reader_from_check
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.opening import OpenDocument, OpenFolder
 from qa_lightning.answerer.records import Answers
-from qa_lightning.answerer.rows import Row, checked_text, read_rows, refuse_one_text
+from qa_lightning.answerer.rows import Row, checked_text, read_pairs, read_rows, refuse_one_text
 from qa_lightning.answerer.running import WindowRunner
+from qa_lightning.answers import QuestionAnswers
 from qa_lightning.candidates import MAX_N_BEST
 from qa_lightning.documents import Document as SourceDocument
 from qa_lightning.errors import InputError
@@ -306,6 +307,13 @@ class QuestionAnswerer:
 
         return QuestionAnsweringPipeline(self)
 
+    def decided(
+        self, pairs: Iterable[tuple[str, str | Document]], *, n_best: int, screen: Screen
+    ) -> Iterator[QuestionAnswers]:
+        """Yield what is decided of questions, blank ones too, without its surroundings."""
+        for questions, documents in read_pairs(pairs, self._cutter):
+            yield from self._decide(questions, documents, n_best, screen)[0]
+
     def _answer(
         self,
         questions: list[str],
@@ -317,6 +325,29 @@ class QuestionAnswerer:
     ) -> Iterator[Answers]:
         if not documents:
             return
+        decided, cut = self._decide(questions, documents, n_best, screen, jointly=jointly)
+        counts = zip(cut.windows_r.tolist(), cut.read_r.tolist(), strict=True)
+        each = zip(questions, documents, decided, counts, strict=True)
+        for question, document, answers, (windows, read) in each:
+            yield placed(
+                question,
+                document.text,
+                answers,
+                n_best=n_best,
+                knows_no_answer=self.reader.decision.no_answer,
+                windows=windows,
+                windows_read=read,
+            )
+
+    def _decide(
+        self,
+        questions: list[str],
+        documents: list[Document],
+        n_best: int,
+        screen: Screen,
+        *,
+        jointly: bool = False,
+    ) -> tuple[Iterator[QuestionAnswers], Cut]:
         kept = max(n_best, self.reader.decision.n_best)
         found, rows = [], []
         choose = screened(screen, self.reader.language, jointly=jointly)
@@ -331,18 +362,7 @@ class QuestionAnswerer:
             decision=self.reader.decision,
             n_best=kept,
         )
-        counts = zip(cut.windows_r.tolist(), cut.read_r.tolist(), strict=True)
-        each = zip(questions, documents, decided, counts, strict=True)
-        for question, document, answers, (windows, read) in each:
-            yield placed(
-                question,
-                document.text,
-                answers,
-                n_best=n_best,
-                knows_no_answer=self.reader.decision.no_answer,
-                windows=windows,
-                windows_read=read,
-            )
+        return decided, cut
 
     def _explained(self, answers: Answers, documents: list[Document]) -> Answers:
         found = explained(answers, documents, self._cutter, self._runner)

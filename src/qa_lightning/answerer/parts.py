@@ -23,7 +23,7 @@ _SPAN = [
     ("score", pa.float64()),
     ("confidence", pa.float64()),
 ]
-_SCHEMA = pa.schema(
+ANSWER_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("answer", pa.string()),
@@ -180,7 +180,7 @@ def _write_lines(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA), path)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=ANSWER_SCHEMA), path)
 
 
 def _merge_lines(path: Path, parts: Sequence[Path]) -> None:
@@ -191,6 +191,6 @@ def _merge_lines(path: Path, parts: Sequence[Path]) -> None:
 
 
 def _merge_parquet(path: Path, parts: Sequence[Path]) -> None:
-    with pq.ParquetWriter(path, _SCHEMA) as writer:
+    with pq.ParquetWriter(path, ANSWER_SCHEMA) as writer:
         for part in parts:
-            writer.write_table(pq.read_table(part, schema=_SCHEMA))
+            writer.write_table(pq.read_table(part, schema=ANSWER_SCHEMA))

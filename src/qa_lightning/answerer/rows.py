@@ -19,8 +19,15 @@ def read_rows(
     Raises:
         InputError: a row is none.
     """
+    return read_pairs((question_and_context(row, n) for n, row in enumerate(rows)), cutter)
+
+
+def read_pairs(
+    pairs: Iterable[tuple[str, "str | Document"]], cutter: WindowCutter
+) -> Iterator[tuple[list[str], list[Document]]]:
+    """Yield questions and documents of some pairs at a time, each text tokenized once."""
     earlier: dict[str, Document] = {}
-    for portion in portions(question_and_context(row, n) for n, row in enumerate(rows)):
+    for portion in portions(pairs):
         texts = {context for _, context in portion if isinstance(context, str)}
         read = {text: earlier[text] for text in texts if text in earlier}
         fresh = sorted(texts - read.keys())

@@ -14,7 +14,7 @@ from qa_lightning.answers import DEFAULT_WINDOW_SCORING, WINDOW_SCORINGS
 from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess, check_readable
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
-from qa_lightning.callbacks.run_checks import data_language, run_problems
+from qa_lightning.callbacks.run_checks import SCREENED, data_language, run_problems
 from qa_lightning.callbacks.scored import SplitData
 from qa_lightning.callbacks.word_borders import decide_borders
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES, window_candidates
@@ -39,7 +39,6 @@ RULES: dict[str, Rule] = {
     "screen": SCREEN_RULE,
     **dict.fromkeys(("language", "output_dir"), text()),
 }
-SCREENED = {"fit": ("val",), "validate": ("val",), "test": ("test",)}
 
 
 class AnswerEvaluation(Callback):
@@ -120,7 +119,12 @@ class AnswerEvaluation(Callback):
         """
         language = self.language or data_language(trainer)
         asked = run_problems(
-            trainer, pl_module, stage=stage, language=language, metrics=tuple(self.metrics)
+            trainer,
+            pl_module,
+            stage=stage,
+            language=language,
+            metrics=tuple(self.metrics),
+            screen=self.screen,
         )
         if found := list(asked):
             raise InputError("\n".join(found))

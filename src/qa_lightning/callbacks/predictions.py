@@ -22,12 +22,14 @@ from qa_lightning.answerer.parts import FORMATS, PartFolder, answer_row
 from qa_lightning.batches import word_masks
 from qa_lightning.callbacks.evaluation import AnswerEvaluation
 from qa_lightning.callbacks.prediction_progress import ProgressReport
+from qa_lightning.callbacks.run_checks import serving_problems
 from qa_lightning.candidates import (
     MAX_N_BEST,
     TokenCandidates,
     WindowCandidates,
     window_candidates,
 )
+from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, one_of, text, whole
 from qa_lightning.screening import SCREEN_RULE, Screen
 
@@ -90,9 +92,14 @@ class PredictionWriter(Callback):
         """The merged file, once it is there."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look for the parts of an earlier process and tell the data module what is left."""
+        """Look for the parts of an earlier process and tell the data module what is left.
+
+        Raises:
+            InputError: the data module is another than ours and lacks what is asked of it.
+        """
         if stage != "predict":
             return
+        self._check_data(trainer)
         folder = Path(self.output_dir or Path(trainer.default_root_dir) / "answers" / "predict")
         self._parts = PartFolder(folder, self.file_format)
         self._examples = trainer.datamodule.split("predict").examples  # type: ignore[attr-defined]
@@ -102,6 +109,18 @@ class PredictionWriter(Callback):
         trainer.strategy.barrier("prediction parts")
         trainer.datamodule.prediction_plan = self._plan  # type: ignore[attr-defined]
         trainer.datamodule.prediction_screen = self.screen  # type: ignore[attr-defined]
+
+    def _check_data(self, trainer: Trainer) -> None:
+        """Refuse a data module that does not serve blocks of questions, or cannot screen them."""
+        needs = {
+            "split": "which knows the questions that are answered",
+            "prediction_plan": "which serves them in the blocks that are written",
+        }
+        if self.screen != "all":
+            needs["prediction_screen"] = f"which reads what `prediction.screen` {self.screen} asks"
+        data = getattr(trainer, "datamodule", None)
+        if found := list(serving_problems(data, who="PredictionWriter", needs=needs)):
+            raise InputError("\n".join(found))
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note what the answers are of; the weights are there by now."""
@@ -198,7 +217,7 @@ class PredictionWriter(Callback):
             search=decision.search,
             word_masks=word_masks(batch) if decision.word_borders else None,
         )
-        return _in_characters(tokens, batch["context_offsets"])
+        return in_characters(tokens, batch["context_offsets"])
 
     def _write(self, number: int, block: _OpenBlock) -> int:
         rows = self._plan.rows(number)
@@ -231,7 +250,7 @@ def weights_fingerprint(module: torch.nn.Module) -> str:
     return digest.hexdigest()[:32]
 
 
-def _in_characters(tokens: TokenCandidates, offsets_bl2: Tensor) -> WindowCandidates:
+def in_characters(tokens: TokenCandidates, offsets_bl2: Tensor) -> WindowCandidates:
     """Look up the characters of token spans, on the device, before they leave it."""
     found_bn = tokens.score_bn > -torch.inf
     if offsets_bl2.shape[1] == 0:  # windows without context: nothing to look up

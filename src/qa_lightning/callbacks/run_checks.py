@@ -1,6 +1,6 @@
 """What can be refused once a run's data is there, before weights are loaded and hours pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -15,6 +15,10 @@ from qa_lightning.callbacks.logged import (
 )
 from qa_lightning.callbacks.scored import SplitData
 from qa_lightning.callbacks.throughput import Throughput
+from qa_lightning.screening import Screen
+
+SCREENED = {"fit": ("val",), "validate": ("val",), "test": ("test",)}
+"""The splits whose windows a stage's evaluation may leave out."""
 
 
 def run_problems(
@@ -24,6 +28,7 @@ def run_problems(
     stage: str,
     language: str | None,
     metrics: tuple[str, ...],
+    screen: Screen,
 ) -> Iterator[str]:
     """Yield a sentence for each thing that a run cannot do with the data that it has.
 
@@ -33,6 +38,7 @@ def run_problems(
         stage: ``fit``, ``validate``, ``test`` or ``predict``.
         language: whose rules the evaluation adds.
         metrics: that it adds.
+        screen: windows that it reads of a question.
     """
     data: Any = getattr(trainer, "datamodule", None)
     if not callable(getattr(data, "split", None)):
@@ -42,7 +48,11 @@ def run_problems(
                 f"`AnswerEvaluation` answers and scores; got {_named(data)}. Pass "
                 "`datamodule=QADataModule(...)` to the Trainer, or leave `AnswerEvaluation` out."
             )
-    elif stage == "fit" and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    if stage in SCREENED and screen != "all":
+        purpose = f"which leaves out windows as `evaluation.screen` {screen} asks"
+        yield from serving_problems(data, who="AnswerEvaluation", needs={"screen": purpose})
+    if stage == "fit" and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         keys = _logged(trainer, module, data, language, metrics)
         waiting = {f"`monitor` of `{type(each).__name__}`": each for each in _waiting(trainer)}
         if keys is not None:
@@ -54,6 +64,22 @@ def run_problems(
         if isinstance(limit, int) and limit < len(data.val_dataloader()):
             yield from partial_problems(strict, f"`limit_val_batches` {limit} leaves windows out")
         yield from _interval_problems(trainer, data)
+
+
+def serving_problems(data: object, *, who: str, needs: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each thing that a callback asks of a data module and it has not.
+
+    Args:
+        data: the run's data module, which may be another than ours, or None.
+        who: the callback that asks.
+        needs: attribute to what it is for, with the setting that asks for it.
+    """
+    for name, purpose in needs.items():
+        if not hasattr(data, name):
+            yield (
+                f"Expected a data module with `{name}`, {purpose}; got {_named(data)}. Pass "
+                f"`datamodule=QADataModule(...)` to the Trainer, leave that out, or `{who}`."
+            )
 
 
 def data_language(trainer: Trainer) -> str | None:

@@ -101,23 +101,30 @@ def _shape(batch: RawBatch) -> str:
     return f"the columns {told[1:-1]}" if told != "{}" else ""
 
 
-def complete_ids(rows: SplitRows, columns: ColumnNames, prefix: str) -> SplitRows:
-    """Number the rows where none has an id; where only some have, the others are faults."""
+def complete_ids(rows: SplitRows, columns: ColumnNames, prefix: str | None) -> SplitRows:
+    """Number the rows where none has an id; where only some have, the others are faults.
+
+    Args:
+        rows: of a split.
+        columns: for the message.
+        prefix: what made-up ids begin with; None makes none: rows without are faults.
+    """
     ids = rows.table.column("id")
     missing = pc.is_null(ids)
     unread = pc.sum(pc.equal(ids, "")).as_py() or 0
     if ids.null_count == 0:
         return rows
-    if ids.null_count + unread == len(ids):
+    if prefix is not None and ids.null_count + unread == len(ids):
         made = pa.array((f"{prefix}row-{number}" for number in range(len(ids))), pa.string())
         position = CANONICAL_SCHEMA.get_field_index("id")
         field = CANONICAL_SCHEMA.field("id")
         return rows._replace(table=rows.table.set_column(position, field, made))
     lost = pc.indices_nonzero(missing).to_pylist()
     faults = dict(rows.faults)
+    beside = "" if ids.null_count == len(ids) else ", which other rows have"
     for row in lost:
         told = f"; {faults[row]}" if row in faults else ""
-        faults[row] = f"`{columns.id[0]}` is missing, which other rows have{told}"
+        faults[row] = f"`{columns.id[0]}` is missing{beside}{told}"
     return rows._replace(faults=sorted(faults.items()))
 
 

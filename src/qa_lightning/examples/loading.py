@@ -52,6 +52,7 @@ def load_examples(
     with_answers: bool = True,
     unique_ids: bool = True,
     skip_unreadable: bool = False,
+    made_ids: bool = True,
     progress: Progress = untold,
 ) -> datasets.Dataset:
     """Load the examples of one split, with the canonical columns and nothing else.
@@ -76,6 +77,8 @@ def load_examples(
             yet, where repeated ids are logged.
         skip_unreadable: leave out documents that cannot be read, and log which; else they are
             refused, all at once.
+        made_ids: number rows of which none has an id; False refuses them, where the rows are a
+            part of others.
         progress: called with ``reading`` and the number of rows read since the last call.
 
     Raises:
@@ -93,7 +96,11 @@ def load_examples(
     chosen = choose_splits(split, opened.splits(), opened.label)
     tell = partial(progress, "reading")
     tell(0)
-    read = {name: _read_split(opened, name, names, with_answers, chosen, tell) for name in chosen}
+    prefixes = _prefixes(chosen) if made_ids else {}
+    read = {
+        name: _read_split(opened, name, names, with_answers, prefixes.get(name), tell)
+        for name in chosen
+    }
     settings = (dataset_config, revision, with_answers, skip_unreadable)
     key = _hash(opened, split, columns, chosen, *settings)
     table = _select(
@@ -161,7 +168,7 @@ def _read_split(
     split: str,
     columns: ColumnNames,
     answers: bool,
-    chosen: Sequence[str],
+    prefix: str | None,
     tell: Callable[[int], None],
 ) -> SplitRows:
     places, tables = Places(), [CANONICAL_SCHEMA.empty_table()]
@@ -181,8 +188,12 @@ def _read_split(
     warn_of_left_out(left, places.num_rows, f"{opened.label} ({split})")
     warn_of_doubts(doubts, f"{opened.label} ({split})")
     rows = SplitRows(pa.concat_tables(tables), faults, places)
-    # Made-up ids of two splits must not meet.
-    return complete_ids(rows, columns, f"{split}-" if len(chosen) > 1 else "")
+    return complete_ids(rows, columns, prefix)
+
+
+def _prefixes(splits: Sequence[str]) -> dict[str, str]:
+    """Return what made-up ids of each split begin with, so that those of two never meet."""
+    return {split: f"{split}-" if len(splits) > 1 else "" for split in splits}
 
 
 def _kept(batch: RawBatch, answers: bool, left: Counter[str]) -> RawBatch:
