@@ -194,13 +194,13 @@ def test_it_goes_to_other_processes_by_its_arguments(
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start Ray on this machine, with two processors' worth of workers, and end it."""
+    """Start Ray on this machine, with room for two workers and who reads for them, and end it."""
     ray = pytest.importorskip("ray", reason="Ray is not installed (extra `ray`)")
     with pytest.MonkeyPatch.context() as environment:
         for name in QUIET:
             environment.setenv(name, "0")
         environment.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, configure_logging=False)
         try:
             yield ray.data
         finally:
