@@ -14,7 +14,7 @@ class KilledOnce(AnswerQuestions):
     Args:
         checkpoint: as for the class that is tested.
         victim: the question's id.
-        told: a file that is made before the death, so that it happens once.
+        told: a folder with a file of each process that answered, and of the dead one.
     """
 
     def __init__(self, checkpoint: str, *, victim: str, told: str) -> None:
@@ -23,7 +23,8 @@ class KilledOnce(AnswerQuestions):
 
     def __call__(self, batch: Any) -> Any:
         answered = super().__call__(batch)
-        if self._victim in batch["id"] and not self._told.exists():
-            self._told.write_text(str(os.getpid()), encoding="utf-8")
+        (self._told / str(os.getpid())).touch()
+        if self._victim in batch["id"] and not (self._told / "dead").exists():
+            (self._told / "dead").write_text(str(os.getpid()), encoding="utf-8")
             os.kill(os.getpid(), signal.SIGKILL)
         return answered

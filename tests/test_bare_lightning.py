@@ -260,6 +260,7 @@ def test_screening_that_a_data_module_does_not_know_is_refused_at_once(
     with pytest.raises(InputError, match=rf"with `screen`, .*`evaluation.screen` {screen} asks"):
         trainer(tmp_path, AnswerEvaluation(screen=screen)).validate(model, datamodule=foreign)
     foreign.prediction_plan = None
+    foreign.setup = lambda stage: None  # nothing of ours is asked to predict
     with pytest.raises(InputError, match=rf"`prediction_screen`, .*`prediction.screen` {screen}"):
         trainer(tmp_path, PredictionWriter(screen=screen)).predict(model, datamodule=foreign)
 

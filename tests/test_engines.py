@@ -210,16 +210,23 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_two_workers_of_ray_answer_as_predict_and_a_killed_one_loses_and_doubles_nothing(
     engine: Any, work: dict[str, Path], tmp_path: Path
 ) -> None:
-    told = tmp_path / "killed"
-    answers = engine.read_parquet(str(work["asked"]), override_num_blocks=6).map_batches(
+    told = tmp_path / "told"
+    told.mkdir()
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    asked = pq.read_table(work["asked"])
+    for start in range(0, asked.num_rows, BATCH):
+        pq.write_table(asked.slice(start, BATCH), parts / f"{start}.parquet")
+    answers = engine.read_parquet(str(parts), override_num_blocks=6).map_batches(
         KilledOnce,
         fn_constructor_args=[str(work["run"])],
         fn_constructor_kwargs={"victim": ROWS[20]["id"], "told": str(told)},
-        batch_size=BATCH,
+        batch_size=BATCH - 2,
         compute=engine.ActorPoolStrategy(size=2),
     )
     answers.write_parquet(str(tmp_path / "answers"))
-    assert told.read_text(encoding="utf-8").isdigit()
+    dead = (told / "dead").read_text(encoding="utf-8")
+    assert len({path.name for path in told.iterdir()} - {dead, "dead"}) >= 2
     expected = pq.read_table(work["answers"])
     found = pq.read_table(tmp_path / "answers")
     assert found.schema.equals(expected.schema)
