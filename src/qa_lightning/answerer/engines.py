@@ -46,6 +46,7 @@ class AnswerQuestions:
         device: where to run; None is CUDA, else MPS, else the CPU.
         dtype: of the weights.
         tokens_per_batch: tokens the network reads at a time; None is what is fast on the device.
+        precision: of the products; see ``QuestionAnswerer.from_checkpoint``.
 
     Raises:
         InputError: there is no such checkpoint, a value is out of range, or, of a batch, a column
@@ -64,6 +65,7 @@ class AnswerQuestions:
         device: str | torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         tokens_per_batch: int | None = None,
+        precision: str = "float32",
     ) -> None:
         check(RULES, {"n_best": n_best, "screen": screen}, prefix="")
         given = dict(columns or {})
@@ -82,13 +84,18 @@ class AnswerQuestions:
             device=device,
             dtype=dtype,
             tokens_per_batch=tokens_per_batch,
+            precision=precision,
         )
         self._n_best = n_best
         self._screen: Screen = screen
         self._columns = given if documents is None else {**given, "context": documents}
         self._reads_documents = documents is not None
         self._answerer = QuestionAnswerer.from_checkpoint(
-            checkpoint, device=device, dtype=dtype, tokens_per_batch=tokens_per_batch
+            checkpoint,
+            device=device,
+            dtype=dtype,
+            tokens_per_batch=tokens_per_batch,
+            precision=precision,
         )
         self._document = lru_cache(maxsize=_DOCUMENTS_KEPT)(self._read)
 
