@@ -192,17 +192,17 @@ def test_one_click_leads_from_an_answer_to_its_place_and_back(written: Path, pag
     page.goto(written.as_uri())
     page.locator("#answer-1-3 a").click()
     place = page.locator("#place-1-3")
-    page.wait_for_url("**#place-1-3")
+    page.wait_for_url(re.compile("#place-1-3$"))
     assert place.evaluate("e => e.matches(':target')")
     box = place.bounding_box()
     assert box is not None
     assert 0 <= box["y"] <= page.viewport_size["height"]  # type: ignore[index]
     place.click()
-    page.wait_for_url("**#answer-1-3")
+    page.wait_for_url(re.compile("#answer-1-3$"))
     page.goto(written.as_uri())
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_url("**#place-1-1")
+    page.wait_for_url(re.compile("#place-1-1$"))
     page.locator("#answer-1-1 summary").click()
     assert page.locator("#answer-1-1 .heat span").count() > 2
     assert {url.partition("#")[0] for url in asked} == {written.as_uri()}

@@ -263,6 +263,19 @@ def test_a_yoso_that_hashes_by_code_of_the_hub_is_refused(tmp_path: Path) -> Non
             QAModule(**given).configure_model()
 
 
+def test_an_xlnet_tells_question_and_context_apart() -> None:
+    family = FAMILIES["xlnet"]
+    module = QAModule(config=plain_values(family, tokenizer_of(family.tokenizer)))
+    module.configure_model()
+    window, _ = windows_of(module.network.eval(), (30,), left=False)
+    with torch.no_grad():
+        told, all_one = (
+            span_logits(module.network, each)[0]
+            for each in (window, {**window, "token_type_ids": window["input_ids"] * 0})
+        )
+    assert not torch.allclose(told, all_one)
+
+
 def test_what_a_user_mistypes_is_told_though_the_network_reads_more_than_is_declared() -> None:
     with pytest.raises(InputError, match="position_bucket is none"):
         network_config({"model_type": "deberta-v2", "position_bucket": 256})

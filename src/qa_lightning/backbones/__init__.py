@@ -25,13 +25,14 @@ from qa_lightning.backbones.configs import (
     plain_config,
     pretrained_config,
 )
-from qa_lightning.backbones.families import FLOAT32_ALONE, OWN_HEADS
+from qa_lightning.backbones.families import COMPARE_TYPES, FLOAT32_ALONE, OWN_HEADS
 from qa_lightning.backbones.heads import HALVES
 from qa_lightning.backbones.products import fast_network
 from qa_lightning.backbones.reading import span_logits
 from qa_lightning.backbones.unused import freeze_unused
 
 __all__ = [
+    "COMPARE_TYPES",
     "FLOAT32_ALONE",
     "HALVES",
     "OWN_HEADS",

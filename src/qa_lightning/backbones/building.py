@@ -19,7 +19,7 @@ from qa_lightning.backbones.configs import (
     not_loadable,
     pretrained_config,
 )
-from qa_lightning.backbones.families import OWN_HEADS
+from qa_lightning.backbones.families import COMPARE_TYPES, OWN_HEADS
 from qa_lightning.backbones.heads import class_with_head
 from qa_lightning.errors import InputError
 
@@ -118,7 +118,9 @@ def model_inputs(network: PreTrainedModel) -> list[str]:
     names = ["input_ids", "attention_mask"]
     if "global_attention_mask" in accepted:
         names.append("global_attention_mask")
-    if "token_type_ids" in accepted and getattr(network.config, "type_vocab_size", 0) > 1:
+    config = network.config
+    several = config.model_type in COMPARE_TYPES or getattr(config, "type_vocab_size", 0) > 1
+    if "token_type_ids" in accepted and several:
         names.append("token_type_ids")
     return names
 

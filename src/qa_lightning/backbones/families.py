@@ -39,6 +39,9 @@ SEE_PADDING = {"big_bird", "convbert", "fnet", "funnel", "mobilebert", "yoso"}
 FLOAT32_ALONE = {"xmod"}
 """Families whose code in transformers puts numbers of 16 bits into tensors of 32, and fails."""
 
+COMPARE_TYPES = {"xlnet"}
+"""Families that tell texts apart by comparing token types; their configs count none."""
+
 NEEDS_ITS_CODE = {"eurobert", "gte", "nomic_bert", "ultrabert"}
 """Families that transformers has taken over from their repositories, code and all."""
 

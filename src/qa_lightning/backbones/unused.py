@@ -13,8 +13,11 @@ def freeze_unused(network: PreTrainedModel) -> None:
 
     Poolers that nothing reads (FNet, SqueezeBERT), LUKE's entities and the like: an optimizer
     passes them over for want of a gradient, but several processes would wait for it in vain. A
-    window of a few tokens is read to see what they are.
+    window of a few tokens is read to see what they are, by the plainest attention: others want 16
+    bits of a GPU, or compile themselves for it. A Longformer uses all that it has.
     """
+    if network.config.model_type == "longformer":
+        return
     device, training = network.device, network.training
     ids_bl = torch.zeros((1, 8), dtype=torch.long, device=device)
     global_bl = ids_bl.clone()
@@ -25,10 +28,13 @@ def freeze_unused(network: PreTrainedModel) -> None:
         "token_type_ids": global_bl,
         "global_attention_mask": global_bl,
     }
+    attention = network.config._attn_implementation
+    network.config._attn_implementation = "eager"
     network.train(False)  # no layer is dropped
     with torch.enable_grad():
         logits = span_logits(network, window)
     network.train(training)
+    network.config._attn_implementation = attention
     seen: set[Any] = set()
     left: list[Any] = [logits_bl.grad_fn for logits_bl in logits if logits_bl.requires_grad]
     if not left:  # in inference mode

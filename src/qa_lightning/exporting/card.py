@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from qa_lightning.answerer.checkpoints import CheckpointContents
-from qa_lightning.backbones import HALVES, OWN_HEADS
+from qa_lightning.backbones import COMPARE_TYPES, HALVES, OWN_HEADS
 
 _GENERATED = "demo"  # a data set of this package
 _SHOWN_SCORES = ("exact_match", "f1")
@@ -191,6 +191,7 @@ def _usage(settings: Mapping[str, Any], model_type: str) -> str:
     attending = _GLOBAL_ATTENTION if model_type == "longformer" else ""
     loading, logits = _OWN_HEAD if model_type in OWN_HEADS else _HEAD
     auto = "AutoModelForTextEncoding" if model_type in HALVES else "AutoModel"
+    typing = _token_types(windows, model_type)
     return f"""```python
 from qa_lightning import QuestionAnswerer
 
@@ -210,7 +211,7 @@ tokenizer = AutoTokenizer.from_pretrained("THIS_REPOSITORY_OR_FOLDER")
 inputs = tokenizer("QUESTION", "DOCUMENT", return_tensors="pt", return_offsets_mapping=True)
 offsets = inputs.pop("offset_mapping")[0]
 owners = inputs.sequence_ids(0)
-context = torch.tensor([owner == 1 for owner in owners]){attending}{_token_types(windows)}
+context = torch.tensor([owner == 1 for owner in owners]){attending}{typing}
 with torch.no_grad():
 {logits}
 start = start_logits[0].masked_fill(~context, -torch.inf).argmax()
@@ -228,12 +229,15 @@ def _template_note(windows: Mapping[str, Any]) -> str:
     )
 
 
-def _token_types(windows: Mapping[str, Any]) -> str:
+def _token_types(windows: Mapping[str, Any], model_type: str) -> str:
     if not windows["token_types"]:
         return ""
-    return """
+    given = 'inputs["token_type_ids"] = (torch.arange(len(owners)) >= owners.index(1))[None].long()'
+    if model_type in COMPARE_TYPES:
+        return f"\n{given}  # 0 up to the document, 1 from there"
+    return f"""
 if getattr(model.config, "type_vocab_size", 0) > 1:  # 0 up to the document, 1 from there
-    inputs["token_type_ids"] = (torch.arange(len(owners)) >= owners.index(1))[None].long()"""
+    {given}"""
 
 
 def _decision_lines(settings: Mapping[str, Any]) -> Iterator[str]:
