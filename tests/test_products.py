@@ -92,6 +92,9 @@ def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
     network[0].register_forward_hook(lambda *_: heard.append(1))
     fast_network(network)(torch.ones(1, 4))
     assert heard
+    replaced = nn.Sequential(nn.Linear(4, 4))
+    replaced[0].forward = lambda states: 0 * states
+    assert not fast_network(replaced)(torch.ones(1, 4)).any()
     half = nn.Sequential(nn.Linear(4, 4)).to(torch.bfloat16)
     assert fast_network(half) is half
 

@@ -47,8 +47,9 @@ RULES: dict[str, Rule] = {
 class QuestionAnswerer:
     """Answer questions from documents of any length, word for word, with their place.
 
-    It never changes after it is made: threads may share it. Memory does not grow with the length
-    of a document beyond its own tokens, nor with the number of questions of a stream.
+    It never changes after it is made, on a CPU not even where its network is trained on: threads
+    may share it. Memory does not grow with the length of a document beyond its own tokens, nor with
+    the number of questions of a stream.
 
     Args:
         reader: network, tokenizer and settings (see ``from_checkpoint``).

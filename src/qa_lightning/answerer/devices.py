@@ -112,5 +112,5 @@ class Portions:
             start = end
 
 
-_ON_CPU = Portions(tokens=1_024, padding=24)
+_ON_CPU = Portions(tokens=1_024, padding=16)
 _ELSEWHERE = Portions(tokens=16_384, padding=16_384)

@@ -65,20 +65,20 @@ def fast_network(network: NetworkT, *, bf16: bool = False) -> NetworkT:
 
 
 def _multiply_by_onednn(modules: list[nn.Module], dtype: torch.dtype) -> None:
-    for linear in filter(_is_plain, modules):
+    linears, halves = list(filter(_is_plain, modules)), list(filter(_activates, modules))
+    for linear in linears:
         _put(linear, _product(linear, "none", dtype))
-    for module in modules:
-        if _activates(module):
-            _put(module.dense, _product(module.dense, "gelu", dtype))
-            module.intermediate_act_fn = nn.Identity()
+    for half in halves:
+        _put(half.dense, _product(half.dense, "gelu", dtype))
+        half.intermediate_act_fn = nn.Identity()
 
 
 def _is_plain(module: nn.Module) -> bool:
     """Tell whether a module is a linear layer of float32 on the CPU, and nothing besides.
 
-    Hooks expect that the layer computes as it was written.
+    Hooks, and what has put itself in place of its ``forward``, are to be run.
     """
-    hooks = module._forward_hooks or module._forward_pre_hooks
+    hooks = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
     return (
         type(module) is nn.Linear
         and type(module.weight) is nn.Parameter
