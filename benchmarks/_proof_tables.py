@@ -12,7 +12,7 @@ import numpy.typing as npt
 from _machine import machine
 from _runs import mean_and_error
 from _timing import table
-from qa_lightning.comparison import paired_interval
+from qa_lightning.comparison import paired_interval, paired_test, seed_test
 from qa_lightning.scores import example_scores
 
 Row = dict[str, Any]
@@ -127,12 +127,21 @@ def difference_table(study: Study, pairs: Sequence[tuple[str, str]]) -> str:
         for name in SCORES:
             gap_sq = study.scores[way][name] - study.scores[other][name]
             low, high = paired_interval(gap_sq, study.groups_q)
-            cells += [mean_and_error(gap_sq.mean(1).tolist()), f"{low:+.1f} to {high:+.1f}"]
+            means = (study.scores[each][name].mean(1) for each in (way, other))
+            p_seeds = seed_test(*means, paired=True)
+            cells += [
+                mean_and_error(gap_sq.mean(1).tolist()),
+                f"{low:+.1f} to {high:+.1f}",
+                f"{paired_test(gap_sq, study.groups_q):.3f}",
+                "" if p_seeds is None else f"{p_seeds:.2f}",
+            ]
         rows.append([f"{way} less {other}", *cells])
-    header = ["difference", *(text for name in SCORES for text in (name, f"{name}, 95 %"))]
+    columns = ("", ", 95 %", ", p", ", p of seeds")
+    header = ["difference", *(f"{name}{column}" for name in SCORES for column in columns)]
     title = (
-        "Differences: mean ± standard error over seeds, and the 95 % interval of a paired "
-        "bootstrap over seeds and paragraphs"
+        "Differences, as `qa-lightning compare` tells them: mean ± standard error over seeds, the "
+        "95 % interval of a paired bootstrap over seeds and paragraphs, p of swapping the answers "
+        "of whole paragraphs and of swapping whole runs"
     )
     return table(title, header, rows)
 

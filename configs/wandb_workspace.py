@@ -33,7 +33,6 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "Calibration error": (
             "val/calibration_error",
             "calibration/val/held_out_ece_before",
-            "calibration/val/held_out_ece_after",
         ),
         "Temperature": ("calibration/val/temperature",),
         "Mean confidence": ("calibration/val/mean_confidence",),
@@ -58,8 +57,12 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "Validation, windows per second": ("speed/val_windows_per_second",),
     },
 }
+ONCE = "label/"  # one number a run: a bar beside those of other runs
 TABLES = ("val/answers", "val/intervals", "val/slices")
 WITHOUT: dict[str, str] = {
+    "test/*": "one number for each run of `lightning test`: in the summary and the tables",
+    "calibration/test/*": "one number for each run of `lightning test`: in the summary",
+    "speed/test_*": "one number for each run of `lightning test`: in the summary",
     "epoch": "Lightning's own; the step is the axis",
     "trainer/global_step": "the axis",
     "label/answers": "one number for the whole run: in the summary",
@@ -97,6 +100,8 @@ def workspace(entity: str, project: str, language: str) -> Any:
     def panel(title: str, keys: list[str]) -> Any:
         if keys[0] in TABLES:
             return wr.WeavePanelSummaryTable(table_name=keys[0])
+        if keys[0].startswith(ONCE):
+            return wr.BarPlot(title=title, metrics=keys)
         return wr.LinePlot(title=title, x="trainer/global_step", y=keys)
 
     laid = [

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from comparison_support import questions, write_run
+from qa_lightning.comparison import compare_runs, read_runs
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -70,6 +73,40 @@ def test_interval_widens_where_seeds_or_paragraphs_differ():
     for values in (by_paragraph, by_seed):
         low, high = interval(values, groups)
         assert 0 <= low < 25 < 75 < high <= 100
+
+
+def test_the_proofs_tell_what_compare_tells(tmp_path):
+    tables = importlib.import_module("_proof_tables")
+    generator = np.random.default_rng(0)
+    asked = questions(60, per_context=3)
+    held_out = [
+        {"id": name, "context": record["context"], "answers": {"text": record["golds"]}}
+        for name, record in asked.items()
+    ]
+    records, folders = [], []
+    for way, chance in (("ours", 0.7), ("peer", 0.5)):
+        for seed in range(3):
+            texts = {
+                name: record["golds"][0] if generator.random() < chance else "other"
+                for name, record in asked.items()
+            }
+            records.append({"settings": {"way": way, "seed": seed}, "predictions": texts})
+            config = {"model": {"name": way}, "seed_everything": seed}
+            folders.append(write_run(tmp_path / f"{way}{seed}", asked, texts, config=config))
+    study = tables.Study.of(records, held_out, ["ours", "peer"])
+
+    row = tables.difference_table(study, [("peer", "ours")]).splitlines()[-1]
+
+    (comparison,) = compare_runs(read_runs(folders))
+    told = {entry.name: entry for entry in comparison.overall}
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    for place, name in ((1, "exact_match"), (5, "f1")):
+        entry = told[name]
+        assert cells[place].split()[0] == f"{entry.value:.1f}"
+        ends = [float(end) for end in cells[place + 1].split(" to ")]
+        assert ends == pytest.approx([entry.low, entry.high], abs=0.06)
+        assert cells[place + 2] == f"{entry.p:.3f}"
+        assert cells[place + 3] == f"{entry.p_seeds:.2f}"
 
 
 def test_split_is_by_title_and_the_draw_keeps_paragraphs_whole():

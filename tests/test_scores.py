@@ -236,6 +236,30 @@ def test_interval_covers_the_true_mean_as_often_as_it_says():
     assert 0.91 <= covered / 300 <= 0.98
 
 
+def test_questions_on_one_context_are_drawn_together():
+    """Hard and easy contexts: single questions promise 95 % and hold the truth far more rarely."""
+    generator = np.random.default_rng(2)
+    covered = {"contexts": 0, "questions": 0}
+    for trial in range(200):
+        groups = np.repeat(np.arange(40), generator.integers(1, 9, size=40))
+        chance = (generator.random(40) < 0.6)[groups] * 0.8 + 0.1  # a mean of 0.58
+        values = 100.0 * (generator.random(len(groups)) < chance)
+        for name, drawn in (("contexts", groups.tolist()), ("questions", None)):
+            low, high = bootstrap_interval(values, groups_e=drawn, resamples=300, seed=trial)
+            covered[name] += low <= 58.0 <= high
+    assert covered["questions"] / 200 < 0.85
+    assert 0.9 <= covered["contexts"] / 200 <= 0.99
+
+
+def test_few_contexts_promise_no_more_than_their_questions():
+    values = [0.0, 100.0, 100.0, 0.0, 100.0, 100.0]
+    alone = bootstrap_interval(values)
+    assert bootstrap_interval(values, groups_e=["one"] * 6) == alone
+    assert bootstrap_interval(values, groups_e=range(6)) == alone
+    low, high = bootstrap_interval(values, groups_e=[0, 1, 1, 0, 1, 1])
+    assert (low, high) == (0.0, 100.0)
+
+
 def test_weights_count_an_example_as_often():
     values, weights = np.array([10.0, 20.0, 60.0]), np.array([1.0, 3.0, 1.0])
     low, high = bootstrap_interval(values, weights_e=weights, confidence=0.999, resamples=2000)

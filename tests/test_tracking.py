@@ -208,13 +208,25 @@ def test_each_figure_has_one_home_and_each_key_a_panel_or_a_reason(
     assert len(drawn) == len(set(drawn))
     assert set(drawn) <= logged
     reasons = layout.WITHOUT
-    left = {key for key in logged - set(drawn) if not any(fnmatch(key, each) for each in reasons)}
+    tested = {key.replace("val", "test", 1) for key in drawn if "val" in key.split("/", 2)[:2]}
+    tested |= {key.replace("speed/val", "speed/test") for key in drawn if "speed/val" in key}
+    left = {
+        key
+        for key in (logged | tested | set(tracked.wandb.summary)) - set(drawn)
+        if not key.startswith("_") and not any(fnmatch(key, each) for each in reasons)
+    }
     assert left == set()
+    once = {"label/answers", "label/status_exact", "speed/fit_seconds", "speed/peak_memory_gib"}
+    assert once <= set(tracked.wandb.summary)
+    assert once.isdisjoint(logged)  # a curve of one point would be a panel for nothing
     assert not [key for key in logged if key.endswith(("_low", "_high"))]
     curves: dict[tuple[float, ...], str] = {}
-    for key in sorted(key for key in logged if key.startswith(("speed/", "train/"))):
-        values = tuple(value for value in tracked.wandb.series(key) if isinstance(value, float))
-        assert values not in curves, (key, curves.get(values))
+    groups = ("speed/", "train/", "calibration/")
+    for key in sorted(key for key in logged if key.startswith(groups) or key.endswith("_error")):
+        values = tuple(
+            round(value, 6) for value in tracked.wandb.series(key) if isinstance(value, float)
+        )
+        assert not values or values not in curves, (key, curves.get(values))
         curves[values] = key
     table = tracked.wandb.table(tracked.wandb.series("val/intervals")[-1])
     assert table["columns"] == ["score", "value", "low", "high"]

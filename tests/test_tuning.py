@@ -22,8 +22,9 @@ from conftest import ROOT
 from qa_lightning.errors import InputError
 from qa_lightning.resuming import Interrupted
 from qa_lightning.tuning import Search, importances, read_space, search, study
+from qa_lightning.tuning.space import read_base
 from qa_lightning.tuning.trials import Pruning, best_answers
-from running import fail, read_json, read_yaml, run, write_yaml
+from running import NETWORK, fail, read_json, read_yaml, run, write_yaml
 
 SWEEPS = ROOT / "configs" / "sweeps"
 SPACE = {
@@ -325,6 +326,9 @@ WRONG: dict[str, str] = {
     "model.learning_rate: {low: 0.0, high: 1.0, step: 0}": "step",
     "model.learning_rate: {low: 0.0, high: 1.0, steps: 2}": "steps",
     "model.lerning_rate: [1]": "model.learning_rate",
+    "data.batch_size: {low: 8, high: 32, step: 0.5}": "whole",
+    "trainer.default_root_dir: [a, b]": "folder of its own",
+    "trainer: {devices: [1, 2]}": "sets itself",
 }
 
 
@@ -337,6 +341,42 @@ def test_a_wrong_space_is_told_before_anything_is_trained(
     command = ("tune", "--config", small, "--search", space, "--output", tmp_path / "out")
     assert WRONG[text] in fail(capsys, *command)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.front_door
+def test_what_is_searched_within_a_mapping_edits_it_and_the_best_is_what_was_trained(
+    small: Path, tmp_path: Path
+) -> None:
+    """`fit` replaces `model.config` by a later file's; a search of one of its keys must not."""
+    space = write_yaml(tmp_path / "space.yaml", {"model.config.hidden_size": [8]})
+    over = write_yaml(tmp_path / "over.yaml", {"trainer.max_epochs": 1})
+    output = tmp_path / "tuned"
+    files = ("--config", small, "--config", over)
+    run("tune", *files, "--search", space, "--output", output, "--trials", 1)
+    trained = read_yaml(output / "trial-0000" / "config.yaml")
+    assert trained["model"]["config"] == {**NETWORK, "hidden_size": 8}
+    best = read_yaml(output / "best.yaml")
+    assert best["model"]["config"] == trained["model"]["config"]
+    assert best["trainer"]["max_epochs"] == trained["trainer"]["max_epochs"] == 1
+
+
+def test_files_replace_what_is_a_mapping_by_its_type_as_fit_does(tmp_path: Path) -> None:
+    logger = {"class_path": "CSVLogger", "init_args": {"name": "a"}}
+    config = {"hidden_size": 8, "model_type": "bert"}
+    one = {"model": {"config": config, "learning_rate": 1.0}, "trainer": {"logger": logger}}
+    other = {
+        "model.config": {"hidden_size": 16},
+        "data.data_files": {"train": "x"},
+        "trainer": {"logger": {"init_args": {"version": 3}}},
+    }
+    paths = [write_yaml(tmp_path / f"{n}.yaml", each) for n, each in enumerate((one, other))]
+    assert read_base(paths) == {
+        "model": {"config": {"hidden_size": 16}, "learning_rate": 1.0},
+        "trainer": {
+            "logger": {"class_path": "CSVLogger", "init_args": {"name": "a", "version": 3}}
+        },
+        "data": {"data_files": {"train": "x"}},
+    }
 
 
 def test_the_space_that_ships_is_one() -> None:

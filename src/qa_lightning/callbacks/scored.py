@@ -37,6 +37,7 @@ _WINDOWS_AT_ONCE = 4_096
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class SplitData(Protocol):
@@ -178,25 +179,36 @@ class Scored:
     def intervals(self) -> dict[str, float]:
         """Return the ends of the 95 % bootstrap intervals of all figures that are means."""
         ends = {}
-        for name, values_e in self._means().items():
-            ends[f"{name}_low"], ends[f"{name}_high"] = bootstrap_interval(values_e)
+        context_e = self._contexts()
+        for name, (values_e, which_e) in self._means().items():
+            groups = context_e[which_e].tolist()
+            interval = bootstrap_interval(values_e[which_e], groups_e=groups)
+            ends[f"{name}_low"], ends[f"{name}_high"] = interval
         return ends
 
-    def _means(self) -> dict[str, Floats]:
-        """Return by figure the values of the examples whose mean it is."""
+    def _contexts(self) -> Ints:
+        """Return a number for each example's context, without holding all contexts."""
+        examples = self.split.examples.select(self.rows).select_columns(["context"])
+        batches = examples.with_format(None).iter(batch_size=_EXAMPLES_AT_ONCE)
+        return np.array([hash(text) for batch in batches for text in batch["context"]], np.int64)
+
+    def _means(self) -> dict[str, tuple[Floats, Flags]]:
+        """Return by figure the values of the examples, and of which of them it is the mean."""
         kinds = {"": self.by_example, "_repaired": self.by_repaired}
         if self.language is not None:
             scores = example_scores(self.predictions, self.gold.official, language=self.language)
             kinds[f"_{language_of(self.language).code}"] = scores
-        values: dict[str, Floats] = {}
+        all_e = np.ones(len(self.answers), dtype=np.bool_)
+        values: dict[str, tuple[Floats, Flags]] = {}
         for suffix, scores in kinds.items():
-            values |= {f"exact_match{suffix}": scores.exact_e, f"f1{suffix}": scores.f1_e}
+            values[f"exact_match{suffix}"] = scores.exact_e, all_e
+            values[f"f1{suffix}"] = scores.f1_e, all_e
         if self.gold.has_unanswerable:
             has_answer_e = np.array([bool(texts) for texts in self.gold.official.values()])
             for prefix, which_e in (("HasAns", has_answer_e), ("NoAns", ~has_answer_e)):
                 if which_e.any():
-                    values[f"{prefix}_exact"] = self.by_example.exact_e[which_e]
-                    values[f"{prefix}_f1"] = self.by_example.f1_e[which_e]
+                    values[f"{prefix}_exact"] = self.by_example.exact_e, which_e
+                    values[f"{prefix}_f1"] = self.by_example.f1_e, which_e
         return values
 
     @property

@@ -126,7 +126,8 @@ class RunTracking(Callback):
             trainer.log_every_n_steps = logging_interval(steps)  # type: ignore[attr-defined]
         train = splits_of(trainer).get("train")
         if self._trackers and train is not None and train.audit is not None:
-            report = Report("train", last_step(trainer), label_figures(train.audit))
+            curves, facts = label_figures(train.audit)
+            report = Report("train", last_step(trainer), curves, facts)
             for tracker in self._trackers.values():
                 tracker.log_report(report)
 
@@ -275,7 +276,7 @@ class RunTracking(Callback):
         if stage == "val":
             figures["speed/fit_seconds"] = time.perf_counter() - self._fit_began_at
         for tracker in self._trackers.values():
-            tracker.log_report(Report("train", last_step(trainer), figures))
+            tracker.log_report(Report("train", last_step(trainer), facts=figures))
         write_page(trainer, stage)
 
     def _speed(self, stage: str, windows: int) -> dict[str, float]:

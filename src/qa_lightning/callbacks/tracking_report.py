@@ -102,19 +102,28 @@ def answers_worth_a_look(
     return answer_table(rows)
 
 
-def label_figures(audit: AlignmentAudit) -> dict[str, float]:
-    """Return the figures of the labels that a run was trained on, for the panel ``label/``."""
-    figures = {
-        "answers": audit.answers,
+def label_figures(audit: AlignmentAudit) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the figures of the labels that a run was trained on: those with a panel, the others.
+
+    The others stand in the configuration too, as ``provenance.label_audit``.
+    """
+    compared = {
         "trusted_share": audit.trusted / max(1, audit.answers),
         "repaired": audit.repaired,
         "dropped": audit.dropped,
         "without_span": audit.without_span,
+    }
+    further = {
+        "answers": audit.answers,
         "unanswerable": audit.unanswerable,
         **{f"status_{name}": count for name, count in audit.by_status.items()},
         **{f"ceiling_{name}": value for name, value in audit.ceilings.items()},
     }
-    return {f"label/{name}": float(value) for name, value in figures.items()}
+    named, others = (
+        {f"label/{name}": float(value) for name, value in figures.items()}
+        for figures in (compared, further)
+    )
+    return named, others
 
 
 def watched_tensors(module: nn.Module, watch: Watched) -> list[tuple[str, Tensor]]:
@@ -154,8 +163,8 @@ def _calibration(assessment: Assessment) -> dict[str, float]:
         "threshold": assessment.settings.threshold if assessment.settings.no_answer else None,
         "mean_confidence": np.mean([answer.confidence for answer in assessment.answers]),
     }
-    fitted = assessment.details.get("calibration", {})
-    figures |= {f"held_out_{name}": fitted.get(name) for name in ("ece_before", "ece_after")}
+    # That after the temperature is logged: `calibration_error`.
+    figures["held_out_ece_before"] = assessment.details.get("calibration", {}).get("ece_before")
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 

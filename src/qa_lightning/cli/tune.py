@@ -18,6 +18,7 @@ RULES: Final[dict[str, Rule]] = {
     **dict.fromkeys(("search", "output"), text(optional=False)),
     "storage": text(),
 }
+_OWN: Final = ("trainer.default_root_dir", "trainer.devices")
 MISSING: Final = "Expected Optuna for `tune`; it is not installed: pip install 'qa-lightning[tune]'"
 
 
@@ -89,6 +90,11 @@ def _check_keys(space: dict[str, Any], source: str) -> None:
     from qa_lightning.cli.arguments import unknown_option
 
     for key in space:
+        if key in _OWN:
+            raise InputError(
+                f"Expected keys to search in {source}; got `{key}`, which `tune` sets itself: each "
+                "trial has a folder of its own, and one device. Leave it out."
+            )
         message = unknown_option("fit", f"--{key}")
         if message:
             raise InputError(f"Expected keys of `lightning fit` in {source}: {message}")

@@ -224,3 +224,17 @@ def paired_interval(differences_sq: Floats, groups_q: Sequence[str]) -> Interval
     columns_sqk = np.stack([differences_sq, np.ones_like(differences_sq)], axis=-1)
     sums_sgk = group_sums(columns_sqk, group_numbers(groups_q))
     return figure_intervals(sums_sgk, lambda sums: sums[..., :1] / sums[..., 1:])[0]
+
+
+def paired_test(differences_sq: Floats, groups_q: Sequence[str]) -> float:
+    """Return p of the randomisation test of a mean difference of two settings.
+
+    Args:
+        differences_sq: one setting's score less the other's, by seed and question.
+        groups_q: each question's group.
+
+    >>> paired_test(np.full((2, 8), 3.0), list("abcdefgh")) == 2 / 2**8
+    True
+    """
+    sums_sgk = group_sums(differences_sq[:, :, None], group_numbers(groups_q))
+    return swap_tests(sums_sgk.mean(0))[0]

@@ -44,7 +44,9 @@ class FileTracker(Tracker):
             _replace(folder / f"{_last_part(key)}.csv", to_csv(table))
         for key, chart in report.charts.items():
             _replace(folder / f"{_last_part(key)}.svg", to_svg(draw(chart)))
-        self._extend(folder / "history.csv", {**report.scores, **report.scalars}, report.step)
+        self._extend(
+            folder / "history.csv", {**report.scores, **report.scalars, **report.facts}, report.step
+        )
 
     def log_histograms(self, values: Mapping[str, Tensor], *, step: int) -> None:
         """Add the tensors' norms to ``histograms.csv``: a file has no place for distributions."""

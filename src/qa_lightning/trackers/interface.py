@@ -24,7 +24,8 @@ class Report:
     Attributes:
         stage: ``val`` or ``test``.
         step: number of the last optimizer step from 0, as Lightning numbers what it logs.
-        scalars: further figures.
+        scalars: further figures, which make curves.
+        facts: figures that a run has once: a curve of one point would be a panel for nothing.
         scores: what Lightning logs of it; for trackers without a logger.
         tables: tables of plain values.
         charts: curves and bars.
@@ -33,6 +34,7 @@ class Report:
     stage: str
     step: int
     scalars: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     charts: Mapping[str, Chart] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)

@@ -39,7 +39,7 @@ class TensorBoardTracker(Tracker):
 
     def log_report(self, report: Report) -> None:
         """Write figures, tables and charts."""
-        for key, value in report.scalars.items():
+        for key, value in {**report.scalars, **report.facts}.items():
             self._writer.add_scalar(key, value, report.step)
         for key, table in report.tables.items():
             self._writer.add_text(key, to_markdown(table), report.step)

@@ -146,11 +146,13 @@ class WandbTracker(Tracker):
             define(f"{stage}/loss", summary="min,last")
 
     def log_report(self, report: Report) -> None:
-        """Send a report as one row, with new immutable tables."""
+        """Send a report as one row, with new immutable tables; facts to the summary alone."""
+        self._run.summary.update(dict(report.facts))
         row: dict[str, Any] = {STEP: report.step, **report.scalars}
         row |= {key: _table(table) for key, table in report.tables.items()}
         row |= {key: _plot(chart) for key, chart in report.charts.items()}
-        self._run.log(row)
+        if len(row) > 1:
+            self._run.log(row)
 
     def log_histograms(self, values: Mapping[str, Tensor], *, step: int) -> None:
         """Send distributions."""

@@ -1,13 +1,15 @@
 """A search space: YAML of any keys of a run → what Optuna asks for."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import yaml
 
 from qa_lightning.bounds import check_yaml
+from qa_lightning.cli.reference import keys_of
 from qa_lightning.errors import InputError
 
 _RANGE: Final = {"low", "high", "log", "step"}
@@ -102,18 +104,42 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
+def merged(*settings: Mapping[str, Any], values: Collection[str] = ()) -> dict[str, Any]:
     """Return nested settings as one; later ones win, key by key.
+
+    Args:
+        settings: the first to the last.
+        values: dotted keys whose mappings are values, which a later one replaces.
 
     >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
     {'a': {'b': 3, 'c': 2}}
+    >>> merged({"a": {"b": {"c": 2}}}, {"a": {"b": {"d": 3}}}, values=["a.b"])
+    {'a': {'b': {'d': 3}}}
     """
     whole: dict[str, Any] = {}
     for each in settings:
         for key, value in each.items():
             both = isinstance(value, Mapping) and isinstance(whole.get(key), Mapping)
-            whole[key] = merged(whole[key], value) if both else value
+            inner = [name.removeprefix(f"{key}.") for name in values if name.startswith(f"{key}.")]
+            if both and key not in values:
+                whole[key] = merged(whole[key], value, values=inner)
+            else:
+                whole[key] = value
     return whole
+
+
+def read_base(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return the configuration that ``fit`` makes of several files, as far as they say it.
+
+    Keys may be dotted or nested; what is a mapping by its type (``model.config``) is replaced.
+
+    Raises:
+        InputError: a file cannot be read, or is no mapping.
+    """
+    mappings = [key.name for key in keys_of("fit") if re.search(r"dict\[|Mapping\[", key.kind)]
+    read = (read_yaml(path, "configuration") for path in paths)
+    parts = (nested({key: value}) for each in read for key, value in each.items())
+    return merged(*parts, values=mappings)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Space:
@@ -150,4 +176,6 @@ def _problems(entry: Any) -> list[str]:
     plain = isinstance(step, int | float) and not isinstance(step, bool)
     if step is not None and (not plain or step <= 0):
         return [f"the step {step!r} is no number above 0"]
+    if isinstance(low, int) and isinstance(high, int) and isinstance(step, float):
+        return [f"the step {step!r} is not whole, and low and high are"]
     return []

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from qa_lightning.comparison import Comparison, compare_runs, read_runs
 from qa_lightning.errors import InputError
 from qa_lightning.reports.writing import write_whole
-from qa_lightning.tuning.space import Space, merged, nested, read_yaml, suggested
+from qa_lightning.tuning.space import Space, merged, nested, read_base, read_yaml, suggested
 from qa_lightning.tuning.trials import best_answers, folder_of, run_trial
 
 STUDY: Final = "qa-lightning tune"
@@ -74,7 +74,7 @@ def search(asked: Search, *, done: Done) -> optuna.Study:
     Raises:
         InputError: the storage holds another search, or the first trial cannot work.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings of failures are tracebacks
     asked.output.mkdir(parents=True, exist_ok=True)
     study = open_study(asked)
 
@@ -177,8 +177,7 @@ def _sampler(study: optuna.Study, seed: int) -> optuna.samplers.BaseSampler:
 
 def best_settings(study: optuna.Study, configs: Sequence[Path]) -> dict[str, Any]:
     """Return the configuration of the best trial, ready for ``fit``."""
-    base = (read_yaml(path, "configuration") for path in configs)
-    return merged(*base, nested(study.best_trial.params))
+    return merged(read_base(configs), nested(study.best_trial.params))
 
 
 def write_best(study: optuna.Study, asked: Search) -> Path:

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from qa_lightning.cli.training import QALightningCLI, run
 from qa_lightning.errors import InputError
-from qa_lightning.tuning.space import nested
+from qa_lightning.tuning.space import merged, nested, read_base
 
 MONITOR: Final = "val/f1"
 
@@ -89,9 +89,12 @@ def run_trial(
     pruning = Pruning(trial)
     folder = folder_of(output, trial.number)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = nested({**values, "trainer.default_root_dir": str(folder), "trainer.devices": 1})
+    own = {"trainer.default_root_dir": str(folder), "trainer.devices": 1}
+    # All of it: of a key like `model.config` a file replaces the value, and does not edit it.
+    settings = merged(read_base(configs), nested({**values, **own}))
     chosen = folder / "trial.yaml"
-    chosen.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    chosen.write_text(text, encoding="utf-8")
     arguments = ["fit"]
     for path in (*configs, chosen):
         arguments += ["--config", str(path)]

@@ -178,7 +178,8 @@ def _slices(found: Findings) -> list[tuple[str, Markup]]:
         rows = []
         for _, value, members in group:
             f1 = [each.f1 for each in members]
-            low, high = bootstrap_interval(f1)
+            contexts = [each.record["context"] for each in members]
+            low, high = bootstrap_interval(f1, groups_e=contexts)
             rows.append(Row(value.replace("_", " "), float(np.mean(f1)), low, high, len(f1)))
         if len(rows) > 1:
             title = kind.replace("_", " ")
