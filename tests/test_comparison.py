@@ -415,6 +415,33 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.front_door
+def test_trainings_that_differ_by_their_seed_alone_are_one_setting(
+    small: Path, tmp_path: Path
+) -> None:
+    """Of real runs: another seed draws other windows of the same data."""
+    folders = []
+    for name, seed, rate in (("a0", 0, 1e-3), ("a1", 1, 1e-3), ("b0", 0, 3e-3)):
+        folders.append(tmp_path / name)
+        options = ("--data.negative_windows", 0.5, "--model.learning_rate", rate)
+        place = ("--seed_everything", seed, "--trainer.default_root_dir", folders[-1])
+        run("fit", "--config", small, "--trainer.max_epochs", 1, *options, *place)
+    file = tmp_path / "out.json"
+    run("compare", *folders, "--json", file)
+    (comparison,) = read_json(file)["comparisons"]
+    assert comparison["first"]["seeds"] == [0, 1]
+    assert comparison["second"]["seeds"] == [0]
+    assert [key for key, _, _ in comparison["made"]] == ["model.learning_rate"]
+    drawn, kept = (
+        {
+            read_json(folder / "reports" / "fit.json")["provenance"][name]["train"]
+            for folder in folders
+        }
+        for name in ("data_fingerprint", "data_content")
+    )
+    assert (len(drawn), len(kept)) == (2, 1)
+
+
+@pytest.mark.front_door
 def test_a_run_compares_with_itself(demo_run: Path, tmp_path: Path) -> None:
     """What `fit` writes is what is read, and its own scores come out."""
     file = tmp_path / "out.json"

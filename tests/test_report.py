@@ -333,6 +333,25 @@ def test_the_first_screen_says_what_was_trained_and_which_validation_is_shown(
     assert "best.ckpt is of it" not in page_of(tmp_path)
 
 
+def test_right_to_left_texts_run_so_and_paper_is_white(tmp_path: Path, browser: "Browser") -> None:
+    asked = questions(2)
+    arabic = "ما هي المدينة؟"
+    asked["q1"] |= {"question": arabic, "excerpts": [[0, arabic]], "given": [3, 5], "spans": []}
+    folder = write_run(tmp_path / "run", asked, {"q0": "gold 0", "q1": "هي"})
+    page_of(folder)
+    with opened(browser, color_scheme="dark") as page:
+        page.goto((folder / "reports" / "report.html").as_uri())
+        style = "getComputedStyle(document.querySelector('{}')).{}"
+        for name, direction in (("q0", "ltr"), ("q1", "rtl")):
+            page.fill("#f-text", name)
+            for part in ("h3", "blockquote"):
+                found = page.evaluate(style.format(f".answer {part}", "direction"))
+                assert found == direction
+        assert page.evaluate(style.format("body", "backgroundColor")) != "rgb(255, 255, 255)"
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate(style.format("body", "backgroundColor")) == "rgb(255, 255, 255)"
+
+
 def test_a_large_evaluation_makes_no_large_page(tmp_path: Path) -> None:
     asked = questions(6_000)
     for record in asked.values():

@@ -34,6 +34,10 @@ class Split(Protocol):
     def fingerprint(self) -> str:
         """Return the hash of all that the split was made from."""
 
+    @property
+    def content(self) -> str:
+        """Return that hash without the draw of windows, which differs between seeds."""
+
 
 def provenance(trainer: Trainer) -> dict[str, Any]:
     """Return what a run's results depend on beside its configuration."""
@@ -44,6 +48,7 @@ def provenance(trainer: Trainer) -> dict[str, Any]:
         "git_commit": git_commit(),
         "versions": versions(),
         "data_fingerprint": {name: split.fingerprint for name, split in splits.items()},
+        "data_content": {name: split.content for name, split in splits.items()},
         "label_audit": train.audit.to_dict() if train is not None and train.audit else None,
         "splits": {
             name: {"questions": len(split.examples), "windows": len(split.features)}

@@ -60,10 +60,11 @@ def _seed(run: EvaluatedRun) -> int | None:
 
 
 def _identity(run: EvaluatedRun) -> dict[str, str]:
-    """Return all that makes a run what it is but for its seed."""
+    """Return all that makes a run what it is but for its seed, and the windows that it draws."""
     known = flat(run.config)
     kept = {key: value for key, value in known.items() if not key.startswith((*_SEEDS, *_PLACES))}
-    prints = _provenance(run).get("data_fingerprint")
+    made = _provenance(run)
+    prints = made.get("data_content") or made.get("data_fingerprint")
     return kept | {"data fingerprint": str(prints)}
 
 
@@ -74,9 +75,10 @@ def differences_made(first: Setting, second: Setting) -> list[Pair]:
     """
     one, other = first.runs[0], second.runs[0]
     found = list(_differing("", flat(one.config), flat(other.config), ignored=_PLACES))
-    for name in ("data_fingerprint", "versions", "git_commit", "machine"):
-        pair = (flat({name: _provenance(run).get(name)}) for run in (one, other))
-        found += _differing("", *pair)
+    made = [_provenance(run) for run in (one, other)]
+    data = "data_content" if all("data_content" in each for each in made) else "data_fingerprint"
+    for name in (data, "versions", "git_commit", "machine"):
+        found += _differing("", *(flat({name: each.get(name)}) for each in made))
     return found
 
 

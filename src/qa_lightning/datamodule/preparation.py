@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
 from qa_lightning.bars import Bars, Progress, named, untold
 from qa_lightning.cache import Cache
-from qa_lightning.datamodule.prepared import PreparedSplit, check_something_is_left
+from qa_lightning.datamodule.prepared import PreparedSplit, check_something_is_left, read_prepared
 from qa_lightning.errors import InputError, SplitError
 from qa_lightning.examples import MemorySource, load_examples, source_fingerprint
 from qa_lightning.features import (
@@ -87,10 +87,14 @@ class Preparation:
     cache: Cache
     num_proc: int | None
 
-    @cached_property
+    @property
     def key(self) -> str:
         """Return the name of its entry in the cache; files are read for it, not rows."""
-        return cache_key(
+        return self._keys[0]
+
+    @cached_property
+    def _keys(self) -> tuple[str, str]:
+        return cache_keys(
             self.role,
             source=self.source,
             alignment=self.alignment,
@@ -105,7 +109,7 @@ class Preparation:
             return None
         folder, lease = found
         try:
-            return replace(_read(folder, self.key), lease=lease)
+            return replace(read_prepared(folder, *self._keys), lease=lease)
         except (OSError, ValueError, KeyError, TypeError) as error:  # of another version
             log.warning(
                 "The prepared data in %s cannot be read (%s): preparing anew.", folder, error
@@ -224,15 +228,19 @@ def _prepared(wanted: Mapping[str, Preparation], progress: Progress) -> dict[str
     return found
 
 
-def cache_key(
+def cache_keys(
     role: SplitRole,
     *,
     source: SourceSettings,
     alignment: AlignmentSettings,
     windows: WindowSettings,
     tokenizer: PreTrainedTokenizerBase,
-) -> str:
-    """Hash all that a prepared split depends on, without reading the rows."""
+) -> tuple[str, str]:
+    """Hash all that a prepared split depends on, and that without the draw of its windows.
+
+    The rows are not read. Both are the same where no window is drawn: of evaluation, and where all
+    are kept, seeds share what is prepared.
+    """
     content = source_fingerprint(
         source.source,
         split=role.split,
@@ -246,9 +254,15 @@ def cache_key(
     )
     parts = [content, PREPARATION_VERSION, ALIGNMENT_VERSION, asdict(alignment), asdict(role)]
     examples = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return features_fingerprint(
-        examples, tokenizer, windows, training=role.training, labels=role.labels
+    undrawn = replace(windows, seed=0)
+    is_drawn = role.training and windows.negative_windows < 1
+    key, undrawn_key = (
+        features_fingerprint(
+            examples, tokenizer, settings, training=role.training, labels=role.labels
+        )
+        for settings in (windows if is_drawn else undrawn, undrawn)
     )
+    return key, undrawn_key
 
 
 def _aligned(
@@ -287,14 +301,3 @@ def _save(dataset: datasets.Dataset, folder: Path) -> None:
     finally:
         if not disabled:
             datasets.enable_progress_bars()
-
-
-def _read(entry: Path, key: str) -> PreparedSplit:
-    file, windows = entry / "audit.json", entry / "features"
-    audit = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    return PreparedSplit(
-        examples=datasets.load_from_disk(str(entry / "examples")),
-        features=datasets.load_from_disk(str(windows)) if windows.is_dir() else None,
-        audit=AlignmentAudit.from_dict(audit) if audit is not None else None,
-        fingerprint=key,
-    )

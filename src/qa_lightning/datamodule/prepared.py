@@ -1,6 +1,8 @@
 """A prepared split, and what is said of one that cannot be used, or not whole."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import datasets
 
@@ -14,14 +16,40 @@ from qa_lightning.features import WindowSettings
 class PreparedSplit:
     """Hold one split, ready for the dataloader, memory-mapped from the cache.
 
-    ``lease`` keeps its entry in the cache as long as the object is there.
+    ``fingerprint`` is of all that it was made from, ``content`` of that without the draw of
+    windows, which differs between seeds. ``lease`` keeps its entry in the cache as long as the
+    object is there.
     """
 
     examples: datasets.Dataset
     features: datasets.Dataset | None
     audit: AlignmentAudit | None
     fingerprint: str
+    content: str
     lease: Lease | None = None
+
+
+def read_prepared(entry: Path, key: str, content: str) -> PreparedSplit:
+    """Read a split from its entry in the cache.
+
+    Args:
+        entry: its folder.
+        key: its fingerprint.
+        content: that without the draw of windows.
+
+    Raises:
+        OSError: a file is not there, or is none of ours (so do other errors of reading it).
+    """
+    audit_file, windows = entry / "audit.json", entry / "features"
+    return PreparedSplit(
+        examples=datasets.load_from_disk(str(entry / "examples")),
+        features=datasets.load_from_disk(str(windows)) if windows.is_dir() else None,
+        audit=AlignmentAudit.from_dict(json.loads(audit_file.read_text(encoding="utf-8")))
+        if audit_file.is_file()
+        else None,
+        fingerprint=key,
+        content=content,
+    )
 
 
 def check_something_is_left(features: datasets.Dataset, audit: AlignmentAudit, policy: str) -> None:
