@@ -174,16 +174,24 @@ def test_a_log_file_is_told_how_far_it_is_without_bars(
 
 
 @pytest.mark.front_door
-def test_a_terminal_gets_bars_and_a_table(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [160, 120])
+def test_a_terminal_gets_bars_and_a_table(
+    width: int, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", str(width))
     bars = ("--trainer.enable_progress_bar", "true", "--trainer.log_every_n_steps", 1)
     output = plain(run("fit", "--config", small, "--trainer.max_epochs", 2, *bars))
     assert output.count("Validation, epoch") == 2
     assert "best so far" in output
     for name in ("loss: ", "EM: ", "F1: ", "windows/s: ", "left in all: 0:00:"):
         assert name in output
+    assert ("val loss: " in output) is (width == 160)
+    bars_shown = [line for line in re.split(r"[\r\n]", output) if line.startswith("Epoch 1")]
+    assert any(
+        re.search(r"loss: .* windows/s: .* left in all: 0:00:\d\d", line) for line in bars_shown
+    )
 
 
 @pytest.mark.front_door

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
+from rich import get_console
 from rich.console import Console
 
 from qa_lightning.bars import Pace, is_quiet
@@ -37,6 +38,8 @@ _BAR_COLUMNS = {
 }
 __all__ = ["Figure", "TerminalProgress", "console_of", "data_line", "plain_line", "score_table"]
 
+_WIDE = 140  # columns of a terminal that has room for all figures beside the bar
+_SHORT_BAR = 16
 _BY_THE_WAY = ("total", "windows_without_label")
 _STAGES = {"validate": "val", "test": "test"}
 
@@ -107,6 +110,13 @@ class TerminalProgress(RichProgressBar):
             for line in evaluated_lines(Path(trainer.default_root_dir), _STAGES[stage]):
                 _say(trainer, line)
 
+    def configure_columns(self, trainer: Trainer) -> list[Any]:
+        """Leave room for the figures: windows a second tell the speed, and a short bar the rest."""
+        description, bar, *others = super().configure_columns(trainer)
+        if get_console().width < _WIDE:
+            bar.bar_width = _SHORT_BAR
+        return [description, bar, *others[:-1]]
+
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
@@ -115,7 +125,7 @@ class TerminalProgress(RichProgressBar):
         shown: dict[str, int | str | float | dict[str, float]] = {
             name: format(logged[key], style)
             for key, (name, style) in _BAR_COLUMNS.items()
-            if key in logged
+            if key in logged and (key != "val/loss" or get_console().width >= _WIDE)
         }
         left = self._left(trainer)
         return shown if left is None else {**shown, "left in all": left}
