@@ -170,7 +170,11 @@ def test_a_log_file_is_told_how_far_it_is_without_bars(
     assert re.search(r"^validation: batch 1 of \d+$", output, re.MULTILINE)
     assert "\r" not in output
     assert "\x1b" not in output
-    assert "validation: batch 1 of " in run("validate", *command)
+    assert "answers …" not in output  # that of six takes no time
+    monkeypatch.setattr(terminal, "_MANY", 6)
+    evaluated = run("validate", *command)
+    assert "validation: batch 1 of " in evaluated
+    assert "validation: scoring 6 answers …" in evaluated
 
 
 @pytest.mark.front_door

@@ -40,6 +40,8 @@ __all__ = ["Figure", "TerminalProgress", "console_of", "data_line", "plain_line"
 
 _WIDE = 140  # columns of a terminal that has room for all figures beside the bar
 _SHORT_BAR = 16
+_MANY = 2_000  # questions whose answers take seconds to score
+_SPLITS = {"validation": "val", "test": "test"}
 _BY_THE_WAY = ("total", "windows_without_label")
 _STAGES = {"validate": "val", "test": "test"}
 
@@ -179,7 +181,12 @@ class TerminalProgress(RichProgressBar):
     def _tell_batch(
         self, trainer: Trainer, phase: str, batch: int, batches: Sequence[int | float]
     ) -> None:
-        if self.quiet and trainer.is_global_zero and self._pace.is_due():
+        if not trainer.is_global_zero:
+            return
+        if batch + 1 >= sum(batches) and (split := splits_of(trainer).get(_SPLITS[phase])):
+            if len(split.examples) >= _MANY:
+                _say(trainer, f"{phase}: scoring {len(split.examples):,} answers …")
+        elif self.quiet and self._pace.is_due():
             _say(trainer, f"{phase}: batch {batch + 1:,} of {sum(batches):,.0f}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
