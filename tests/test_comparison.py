@@ -5,12 +5,13 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from browsing import opened
 from comparison_support import questions, write_run
 from qa_lightning.calibration import expected_calibration_error
 from qa_lightning.comparison import compare_runs, holm, paired_interval, read_runs
@@ -22,6 +23,9 @@ from qa_lightning.comparison.resampling import (
     swap_tests,
 )
 from running import fail, read_json, run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CASES = 150
 
@@ -412,6 +416,24 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     assert "&lt;img" in page
     assert "[bold]" in text
     assert json.loads((tmp_path / "j").read_text())["comparisons"][0]["won"][0]["first"] == [evil]
+
+
+def test_the_page_is_read_on_a_phone(tmp_path: Path, browser: "Browser") -> None:
+    given = {
+        name: (lambda place, every=every: place % every != 0, {"model": {"learning_rate": every}})
+        for name, every in (("base", 2), ("other", 3), ("third", 5))
+    }
+    html = tmp_path / "page.html"
+    run("compare", *runs(tmp_path, given), "--html", html)
+    with opened(browser, viewport={"width": 390, "height": 800}) as page:
+        page.goto(html.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.locator("th[scope=row]", has_text="calibration error").count() == 2
+        for cell in (*page.locator("th[scope=row]").all(), *page.locator("caption span").all()):
+            if cell.inner_text():
+                assert 20 < cell.bounding_box()["width"] < 390
+        assert page.get_by_text("p of seeds").count() == 0  # there is one of each
+        assert page.locator("article.answer summary").first.is_visible()
 
 
 @pytest.mark.front_door

@@ -95,7 +95,7 @@ def _parts(comparison: Comparison) -> Table:
             kind = entry.kind
             table.add_row(Text(kind.replace("_", " "), style="italic"))
         table.add_row(
-            Text(f"  {entry.part}"),
+            Text(f"  {entry.part.replace('_', ' ')}"),
             f"{entry.count:,}",
             number("f1", entry.first),
             number("f1", entry.second),
