@@ -22,7 +22,7 @@ from conftest import ROOT
 from qa_lightning.errors import InputError
 from qa_lightning.resuming import Interrupted
 from qa_lightning.tuning import Search, importances, read_space, search, study
-from qa_lightning.tuning.space import read_base
+from qa_lightning.tuning.space import read_base, suggested
 from qa_lightning.tuning.trials import Pruning, best_answers
 from running import NETWORK, fail, read_json, read_yaml, run, write_yaml
 
@@ -181,6 +181,18 @@ def test_what_is_good_is_found_and_what_mattered_is_told(
     again = search(asked(tmp_path, 25), done=lambda *_: None)
     assert len(trained) == 25
     assert again.best_value == found.best_value
+
+
+def test_processes_that_begin_at_the_same_moment_draw_other_values(tmp_path: Path) -> None:
+    drawn: dict[str, list[dict[str, Any]]] = {}
+    for name, processes in (("alone", 1), ("together", 2)):
+        given = asked(tmp_path, 8, storage=f"sqlite:///{tmp_path / name}.db")
+        studies = [study.open_study(given) for _ in range(processes)]  # before any trial
+        for number in range(8):
+            trial = studies[number % processes].ask()
+            drawn.setdefault(name, []).append(suggested(trial, given.space))
+    assert len({tuple(values.items()) for values in drawn["together"]}) == 8
+    assert drawn["together"] == drawn["alone"]
 
 
 def test_a_stopped_trial_is_done_anew_at_once_and_a_killed_one_when_its_heart_is_still(

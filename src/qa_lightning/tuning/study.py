@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import re
 import time
 import warnings
@@ -20,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from qa_lightning.comparison import Comparison, compare_runs, read_runs
 from qa_lightning.errors import InputError
 from qa_lightning.reports.writing import write_whole
+from qa_lightning.tuning.sampling import SeededByTrial
 from qa_lightning.tuning.space import Space, merged, nested, read_base, read_yaml, suggested
 from qa_lightning.tuning.trials import best_answers, folder_of, run_trial
 
@@ -125,7 +125,7 @@ def open_study(asked: Search) -> optuna.Study:
             f"Expected `--storage` to be an address of a database; got {asked.storage!r} "
             f"({str(error).splitlines()[0]}). Leave it out for SQLite in the folder."
         ) from error
-    study.sampler = _sampler(study, asked.seed)
+    study.sampler = SeededByTrial(asked.seed)
     for name, value in asked.asked().items():
         known = study.user_attrs.get(name)
         if known is not None and known != value:
@@ -165,14 +165,6 @@ def _opened(address: str) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_min_trials=_UNPRUNED),
         load_if_exists=True,
     )
-
-
-def _sampler(study: optuna.Study, seed: int) -> optuna.samplers.BaseSampler:
-    """Return a sampler that draws other values than those of processes before and beside it."""
-    known = study.get_trials(deepcopy=False)
-    beside = any(trial.state == TrialState.RUNNING for trial in known)
-    drawn = seed + 7_919 * len(known) + (os.getpid() if beside else 0)
-    return optuna.samplers.TPESampler(seed=drawn % 2**32, multivariate=True, constant_liar=True)
 
 
 def best_settings(study: optuna.Study, configs: Sequence[Path]) -> dict[str, Any]:
