@@ -63,6 +63,7 @@ def test_trials_are_runs_and_the_search_goes_on(
     assert len(seeds) == 1
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "model.learning_rate" in page
+    assert "log10 of model.learning_rate" in page
     assert "trial-0001" in page
     for trial in trials_of(output):
         kept = read_json(best_answers(output / f"trial-{trial.number:04d}") / "scores.json")

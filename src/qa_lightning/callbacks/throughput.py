@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class Throughput(Callback):
     """Log ``train/windows_per_second``, summed over ranks, and ``train/padding_share``.
 
-    Both are of the steps since they were last logged; validation is left out of the time. Every
-    rank draws the same number of windows, so that no collective is needed for the sum (of whole
-    documents, about the same: there it is an estimate).
+    Both are of the steps since they were last logged; validation, and what is saved and drawn after
+    it, are left out of the time. Every rank draws the same number of windows, so that no collective
+    is needed for the sum (of whole documents, about the same: there it is an estimate).
     """
 
     def __init__(self) -> None:
@@ -20,6 +20,7 @@ class Throughput(Callback):
         self._padding = 0
         self._seconds = 0.0
         self._mark = 0.0
+        self._is_stopped = False
         self._logged_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -31,8 +32,15 @@ class Throughput(Callback):
         self._mark = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock again."""
-        self._mark = time.perf_counter()
+        """Stop the clock: checkpoints, tables and charts come next."""
+        self._is_stopped = True
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock again after a validation."""
+        if self._is_stopped:
+            self._is_stopped, self._mark = False, time.perf_counter()
 
     def on_train_batch_end(
         self,

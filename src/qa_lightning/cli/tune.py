@@ -118,7 +118,8 @@ def _conclude(study: Any, output: Path, best: Path, console: "Console") -> None:
     trial = study.best_trial
     console.print(f"best: trial {trial.number}, F1 {trial.value:.1f}", markup=False)
     for key, value in trial.params.items():
-        console.print(f"  {key}: {value}", markup=False)
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        console.print(f"  {key}: {shown}", markup=False)
     weights = importances(study)
     if weights:
         told = ", ".join(f"{key} {100 * share:.0f} %" for key, share in weights.items())

@@ -1,5 +1,6 @@
 """A search as a page: its trials, what mattered, and whether the best is more than chance."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def study_page(study: optuna.Study, output: Path) -> str:
         history=_history(trials),
         importance=rows_svg("What mattered, %", rows, level=0.0, counts=False) if rows else None,
         marginals=[(key, _marginal(trials, key)) for key in _numbers(trials)],
+        shown=_shown,
         keys=sorted({key for trial in trials for key in trial.params}),
         trials=[(trial, best_of(trial), folder_of(output, trial.number)) for trial in trials],
         states=states(study),
@@ -84,9 +86,16 @@ def _numbers(trials: list[FrozenTrial]) -> list[str]:
 
 
 def _marginal(trials: list[FrozenTrial], key: str) -> Any:
-    points = sorted(
-        (float(trial.params[key]), best_of(trial) or 0.0) for trial in trials if key in trial.params
-    )
+    """Return the scores over a key's values: over their logarithm if it was searched so."""
+    having = [trial for trial in trials if key in trial.params]
+    is_log = any(getattr(trial.distributions[key], "log", False) for trial in having)
+    points = sorted((float(trial.params[key]), best_of(trial) or 0.0) for trial in having)
     best = max(points, key=lambda point: point[1])
-    chart = Chart(key, key, [Line("trials", points, is_scatter=True)], f"best at {best[0]:.3g}")
-    return lines_svg(chart)
+    drawn = [(math.log10(x), y) for x, y in points] if is_log else points
+    label = f"log10 of {key}" if is_log else key
+    lines = [Line("trials", drawn, is_scatter=True)]
+    return lines_svg(Chart(key, label, lines, f"best at {best[0]:.3g}"))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -84,8 +84,21 @@ def suggested(trial: Trial, space: Space) -> dict[str, Any]:
             values[key] = trial.suggest_int(key, low, high, step=entry.get("step") or 1, log=log)
         else:
             step = entry.get("step")
-            values[key] = trial.suggest_float(key, float(low), float(high), step=step, log=log)
+            number = trial.suggest_float(key, float(low), float(high), step=step, log=log)
+            values[key] = tidy(number)
     return values
+
+
+def tidy(value: Any) -> Any:
+    """Return a value without what steps in binary leave behind its last digit.
+
+    >>> tidy(0.1 + 0.2), tidy(0.0037478655147136952), tidy(8), tidy("linear")
+    (0.3, 0.0037478655147136952, 8, 'linear')
+    """
+    if not isinstance(value, float):
+        return value
+    short = float(f"{value:.12g}")
+    return short if math.isclose(short, value, rel_tol=1e-15) else value
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from qa_lightning.comparison import Comparison, compare_runs, read_runs
 from qa_lightning.errors import InputError
 from qa_lightning.reports.writing import write_whole
 from qa_lightning.tuning.sampling import SeededByTrial
-from qa_lightning.tuning.space import Space, merged, nested, read_base, read_yaml, suggested
+from qa_lightning.tuning.space import Space, merged, nested, read_base, read_yaml, suggested, tidy
 from qa_lightning.tuning.trials import best_answers, folder_of, run_trial
 
 STUDY: Final = "qa-lightning tune"
@@ -169,7 +169,8 @@ def _opened(address: str) -> optuna.Study:
 
 def best_settings(study: optuna.Study, configs: Sequence[Path]) -> dict[str, Any]:
     """Return the configuration of the best trial, ready for ``fit``."""
-    return merged(read_base(configs), nested(study.best_trial.params))
+    best = {key: tidy(value) for key, value in study.best_trial.params.items()}
+    return merged(read_base(configs), nested(best))
 
 
 def write_best(study: optuna.Study, asked: Search) -> Path:
