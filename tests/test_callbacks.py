@@ -22,6 +22,7 @@ from qa_lightning.callbacks.assessment import AnswerSettings, assess, mean_loss
 from qa_lightning.callbacks.gathering import NO_LOSS, GatheredWindows, WindowStore
 from qa_lightning.callbacks.preview import answer_table, as_found_here
 from qa_lightning.callbacks.run_folder import move_earlier_run
+from qa_lightning.callbacks.throughput import Throughput
 from qa_lightning.candidates import TokenCandidates
 from qa_lightning.errors import InputError
 from qa_lightning.scores import bootstrap_interval
@@ -368,3 +369,28 @@ def test_the_next_command_is_one_that_the_shell_finds(
     monkeypatch.setenv("PATH", str(programs))
     assert as_found_here("lightning test --config a.yaml") == "lightning test --config a.yaml"
     assert as_found_here("other") == "other"
+
+
+def test_speed_leaves_out_validations_and_what_is_saved_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    logged: dict[str, float] = {}
+    monkeypatch.setattr("qa_lightning.callbacks.throughput.time.perf_counter", lambda: now[0])
+    trainer: Any = SimpleNamespace(
+        is_last_batch=False, global_step=0, log_every_n_steps=2, world_size=1
+    )
+    module: Any = SimpleNamespace(log=lambda name, value, **_: logged.update({name: value}))
+    batch = {"attention_mask": torch.ones(8, 4)}
+    speed = Throughput()
+    speed.on_train_start(trainer, module)
+    for step in (1, 2):
+        speed.on_train_batch_start(trainer, module, batch, step)
+        now[0] += 2.0
+        trainer.global_step = step
+        speed.on_train_batch_end(trainer, module, None, batch, step)
+        if step == 1:
+            now[0] += 100.0  # a validation
+            speed.on_validation_end(trainer, module)
+            now[0] += 50.0  # checkpoints, tables
+    assert logged == {"train/windows_per_second": 4.0, "train/padding_share": 0.0}
