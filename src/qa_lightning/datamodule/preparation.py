@@ -11,7 +11,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -20,7 +19,12 @@ from transformers import PreTrainedTokenizerBase
 from qa_lightning.alignment import ALIGNMENT_VERSION, AlignmentAudit, align_examples
 from qa_lightning.bars import Bars, Progress, named, untold
 from qa_lightning.cache import Cache
-from qa_lightning.datamodule.prepared import PreparedSplit, check_something_is_left, read_prepared
+from qa_lightning.datamodule.prepared import (
+    PreparedSplit,
+    check_something_is_left,
+    read_prepared,
+    save_dataset,
+)
 from qa_lightning.errors import InputError, SplitError
 from qa_lightning.examples import MemorySource, load_examples, source_fingerprint
 from qa_lightning.features import (
@@ -147,7 +151,7 @@ class Preparation:
             audit = None
             if self.role.labels:
                 examples, audit = _aligned(self, examples, progress)
-            _save(examples, folder / "examples")
+            save_dataset(examples, folder / "examples")
             if self.role.labels:  # questions to predict may be millions: cut when answered
                 features = build_features(
                     examples,
@@ -159,7 +163,7 @@ class Preparation:
                 )
                 if self.role.training and audit is not None:
                     check_something_is_left(features, audit, self.alignment.policy)
-                _save(features, folder / "features")
+                save_dataset(features, folder / "features")
                 rows = unheld_examples(features, examples)
                 ids = [examples[row]["id"] for row in rows[:_NAMED_IDS]]
                 audit = replace(audit, unheld=len(rows), unheld_ids=ids) if audit else None
@@ -290,14 +294,3 @@ def _aligned(
         spans, feature = repaired["spans"][:], repaired.features["spans"]
         aligned = aligned.add_column("repaired_spans", spans, feature=feature)
     return aligned, audit
-
-
-def _save(dataset: datasets.Dataset, folder: Path) -> None:
-    """Write a data set without the bar of ``save_to_disk``: copying takes no time worth one."""
-    disabled = datasets.utils.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        dataset.save_to_disk(folder)
-    finally:
-        if not disabled:
-            datasets.enable_progress_bars()
