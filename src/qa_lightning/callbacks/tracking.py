@@ -126,8 +126,7 @@ class RunTracking(Callback):
             trainer.log_every_n_steps = logging_interval(steps)  # type: ignore[attr-defined]
         train = splits_of(trainer).get("train")
         if self._trackers and train is not None and train.audit is not None:
-            curves, facts = label_figures(train.audit)
-            report = Report("train", last_step(trainer), curves, facts)
+            report = Report("train", last_step(trainer), *label_figures(train.audit))
             for tracker in self._trackers.values():
                 tracker.log_report(report)
 
