@@ -27,7 +27,8 @@ def show_in_notebooks() -> None:
 
     if not Console(file=sys.stdout).is_jupyter or find_spec("ipywidgets") is not None:
         return
-    plain = Live.refresh  # taken the place of, since there is no other way in
+    # Both are taken the place of, since there is no other way in.
+    plain, plain_stop = Live.refresh, Live.stop
 
     def refresh(live: Live) -> None:
         if not live.console.is_jupyter or live._nested:
@@ -37,7 +38,13 @@ def show_in_notebooks() -> None:
             live.ipy_widget = _Output(live)
         live.ipy_widget.draw()
 
+    def stop(live: Live) -> None:
+        if isinstance(live.ipy_widget, _Output):
+            live.ipy_widget.draw(at_once=True)  # as it ended
+        plain_stop(live)
+
     Live.refresh = refresh  # type: ignore[assignment, method-assign]
+    Live.stop = stop  # type: ignore[assignment, method-assign]
 
 
 class _Output:
@@ -50,10 +57,11 @@ class _Output:
         display = import_module("IPython.display").display
         self._handle = display(self._picture(), display_id=True)
 
-    def draw(self) -> None:
+    def draw(self, *, at_once: bool = False) -> None:
         """Draw the bars as they are now, unless they were just drawn."""
         now = time.monotonic()
-        if self._handle is not None and now - self._last >= _SECONDS:
+        is_due = at_once or now - self._last >= _SECONDS
+        if self._handle is not None and is_due:
             self._last = now
             self._handle.update(self._picture())
 
