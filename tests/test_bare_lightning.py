@@ -169,6 +169,15 @@ def test_whatever_a_plain_trainer_keeps_is_found(
     assert QuestionAnswerer.from_checkpoint(moved).answer("Quem?", VALIDATION[0]["context"])
 
 
+def test_a_checkpoint_somewhere_below_is_named(
+    data: QADataModule, model: QAModule, tmp_path: Path
+) -> None:
+    keep = ModelCheckpoint(dirpath=tmp_path / "some" / "where")
+    trainer(tmp_path, keep, limit_val_batches=0).fit(model, datamodule=data)
+    with pytest.raises(InputError, match=rf"such as {keep.best_model_path}: name one"):
+        QuestionAnswerer.from_checkpoint(tmp_path)
+
+
 def test_early_stopping_and_other_checkpoints(
     data: QADataModule, model: QAModule, tmp_path: Path
 ) -> None:
@@ -211,7 +220,10 @@ def test_the_batch_size_finder(data: QADataModule, model: QAModule, tmp_path: Pa
 
 
 def test_fast_dev_run_and_overfitting(data: QADataModule, model: QAModule, tmp_path: Path) -> None:
-    trainer(tmp_path, AnswerEvaluation(), fast_dev_run=True).fit(model, datamodule=data)
+    dry = trainer(tmp_path / "dry", AnswerEvaluation(), fast_dev_run=9)  # the whole validation
+    dry.fit(model, datamodule=data)
+    assert "val/f1" in dry.callback_metrics
+    assert not (tmp_path / "dry").exists()
     training = trainer(tmp_path, AnswerEvaluation(), overfit_batches=1, max_epochs=3)
     training.fit(model, datamodule=data)
     assert training.global_step == 3

@@ -164,8 +164,15 @@ def load_reader(
         raise InputError(
             f"Expected a checkpoint or a model in {name}; it holds neither `checkpoints/best.ckpt` "
             "(what `lightning fit` writes) nor `config.json` (what transformers writes)."
+            f"{_deeper(Path(name))}"
         )
     return _load_pretrained(name, revision, dtype)
+
+
+def _deeper(folder: Path) -> str:
+    """Return a sentence with a checkpoint that lies somewhere below a folder, if one does."""
+    file = next((path for path in folder.glob("*/**/*.ckpt")), None)
+    return "" if file is None else f" There are some deeper, such as {file}: name one of them."
 
 
 def reader_from_checkpoint(

@@ -16,6 +16,7 @@ from qa_lightning.callbacks.assessment import AnswerSettings, Assessment, assess
 from qa_lightning.callbacks.gathering import NO_LOSS, WindowStore
 from qa_lightning.callbacks.run_checks import SCREENED, data_language, run_problems
 from qa_lightning.callbacks.scored import SplitData
+from qa_lightning.callbacks.tracked_run import is_dry
 from qa_lightning.callbacks.word_borders import decide_borders
 from qa_lightning.candidates import MAX_N_BEST, SEARCHES, window_candidates
 from qa_lightning.errors import InputError
@@ -217,7 +218,7 @@ class AnswerEvaluation(Callback):
             stage = f"{stage}_partial"
         else:
             self._keep_fitted(result, stage)
-            if trainer.is_global_zero:
+            if trainer.is_global_zero and not is_dry(trainer):
                 self._write(trainer, result, stage)
             self.latest = replace(result, scored=None)  # its texts are the split's, once more
         shown = () if stage.endswith("_partial") else ("loss", "exact_match", "f1")
