@@ -1,5 +1,6 @@
 """The three classes with a bare Lightning Trainer: no command line, no run folder of ours."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,12 @@ def test_load_from_checkpoint(data: QADataModule, model: QAModule, tmp_path: Pat
     assert rebuilt.hparams["max_length"] == 64
     with pytest.raises(InputError, match="in memory"):
         rebuilt.prepare_data()
+    load = partial(QADataModule.load_from_checkpoint, tmp_path / "mine.ckpt", weights_only=True)
+    part = load(validation=VALIDATION, tokenizer=small_tokenizer())  # one split of two is enough
+    trainer(tmp_path, AnswerEvaluation()).validate(again, datamodule=part)
+    with pytest.raises(InputError, match=r"content of validation differs.*in_memory=None"):
+        load(validation=TRAIN)
+    assert len(load(train=VALIDATION, in_memory=None).hparams["in_memory"]) == 1
 
 
 class Foreign(LightningDataModule):

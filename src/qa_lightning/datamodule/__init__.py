@@ -210,13 +210,13 @@ class QADataModule(LightningDataModule):
         Raises:
             InputError: it is not the data of ``in_memory``.
         """
-        known, hashes = self.hparams["in_memory"], memory.hashes()
-        if known not in (None, hashes):
-            other = sorted(name for name in known if known[name] != hashes.get(name))
+        known, hashes = self.hparams["in_memory"] or {}, memory.hashes()
+        other = sorted(name for name in hashes if known.get(name, hashes[name]) != hashes[name])
+        if other:
             raise InputError(
                 "Expected the data in memory that `data.in_memory` names by its hash; the content "
-                f"of {', '.join(other) or 'more splits'} differs. Give the same data, or leave "
-                "`data.in_memory` out."
+                f"of {', '.join(other)} differs. Give the same data, or leave `data.in_memory` out "
+                "(`load_from_checkpoint(..., in_memory=None)`)."
             )
         self._memory = memory
         self.hparams["in_memory"] = hashes
