@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def window_features(*, with_labels: bool) -> datasets.Features:
     return datasets.Features(columns)
 
 
+@cache  # for one short question to make it would take longer than to cut the windows
+def _schema(with_labels: bool) -> pa.Schema:
+    return window_features(with_labels=with_labels).arrow_schema
+
+
 def window_batches(
     plan: WindowPlan,
     places: WindowPlaces,
@@ -48,7 +54,7 @@ def window_batches(
     assembler: WindowAssembler,
 ) -> Iterable[pa.RecordBatch]:
     """Yield the windows in record batches of bounded size."""
-    schema = window_features(with_labels=labels is not None).arrow_schema
+    schema = _schema(labels is not None)
     batch_w = (np.cumsum(places.length_w) - places.length_w) // _TOKENS_A_BATCH
     bounds = np.searchsorted(batch_w, np.arange(batch_w.max(initial=0) + 2))
     for start, end in pairwise(bounds.tolist()):
@@ -101,7 +107,7 @@ def _bounds(length_w: Ints) -> pa.Array:
 
 def in_memory(batches: Iterable[pa.RecordBatch], *, with_labels: bool) -> datasets.Dataset:
     """Return the windows as a data set in memory."""
-    schema = window_features(with_labels=with_labels).arrow_schema
+    schema = _schema(with_labels)
     return datasets.Dataset(pa.Table.from_batches(list(batches), schema=schema))
 
 
@@ -111,7 +117,7 @@ def save(batches: Iterable[pa.RecordBatch], path: Path, *, with_labels: bool) ->
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        schema = window_features(with_labels=with_labels).arrow_schema
+        schema = _schema(with_labels)
         with pa.OSFile(name, "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
