@@ -30,7 +30,6 @@ TYPES: dict[str, dict[str, Any]] = {
     "bert": {"model_type": "bert", "max_position_embeddings": 4096},
     "modernbert": {"model_type": "modernbert", "pad_token_id": 0},
     "deberta": {"model_type": "deberta-v2", **DEBERTA_V3},
-    "eurobert": {"model_type": "eurobert", "num_key_value_heads": 12, "head_dim": 64},
 }
 SMALL = {"vocab_size": 5000, "num_hidden_layers": 3, "hidden_size": 768}
 STEPS = 2
@@ -83,7 +82,6 @@ CASES = [
     Case("modernbert", 4, 384, settings=LORA),
     Case("deberta", 4, 384),
     Case("deberta", 4, 384, settings=LORA),
-    Case("eurobert", 4, 384),
 ]
 
 
