@@ -6,6 +6,7 @@ every weight, name and checkpoint as they are; ``use_reference_attention`` is th
 
 from qa_lightning.attention.bigbird import check_padding_side
 from qa_lightning.attention.blockwise import few_blocks
+from qa_lightning.attention.graphs import for_a_graph
 from qa_lightning.attention.sliding import has_sliding_layers
 from qa_lightning.attention.switch import (
     pin_bigbird_attention,
@@ -17,6 +18,7 @@ from qa_lightning.attention.switch import (
 __all__ = [
     "check_padding_side",
     "few_blocks",
+    "for_a_graph",
     "has_sliding_layers",
     "pin_bigbird_attention",
     "use_flex_attention",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from qa_lightning.attention.blockwise import BlockwiseAttention, Plan
 from qa_lightning.attention.global_rows import by_head
+from qa_lightning.attention.graphs import graph_bounds
 from qa_lightning.attention.layout import AttentionLayout, additive, is_traced
 
 # Below, one masked square is cheaper than blocks whatever the window.
@@ -35,13 +36,14 @@ def windowed_attention(
     Returns:
         The context, [b, l, e].
     """
-    if has_own_backward(query_ble, dropout):
+    bounds = graph_bounds()
+    if bounds is None and has_own_backward(query_ble, dropout):
         plan = Plan(layout, heads=heads, one_sided=one_sided)
         context_ble: Tensor = BlockwiseAttention.apply(  # type: ignore[no-untyped-call]
             query_ble, key_ble, value_ble, plan, dropout
         )
         return context_ble
-    length = query_ble.shape[1]
+    length = query_ble.shape[1] if bounds is None else bounds.length
     attend = dense if length <= max(3 * one_sided, DENSE_LENGTH) else blockwise
     context_bhld = attend(
         by_head(query_ble, heads),
@@ -116,7 +118,7 @@ def blockwise(
 ) -> Tensor:
     """Attend block of queries by block: its global columns, then the keys around it."""
     rows, heads, length, width = query_bhld.shape
-    blocks = -(-length // BLOCK_LENGTH)
+    blocks = (length + BLOCK_LENGTH - 1) // BLOCK_LENGTH  # exporters divide towards zero
     query_bhld = F.pad(query_bhld, (0, 0, 0, blocks * BLOCK_LENGTH - length))
     query_bhnqd = query_bhld.view(rows, heads, blocks, BLOCK_LENGTH, width)
     query_xhqd = query_bhnqd.transpose(1, 2).flatten(0, 1)
@@ -165,7 +167,7 @@ def block_mask(layout: AttentionLayout, *, one_sided: int, dtype: torch.dtype) -
     """Return the additive mask of each block's queries and keys, [b * n, 1, q, g + s]."""
     device = layout.padding_bl.device
     length = layout.padding_bl.shape[1]
-    blocks = -(-length // BLOCK_LENGTH)
+    blocks = (length + BLOCK_LENGTH - 1) // BLOCK_LENGTH  # exporters divide towards zero
     local_bl = ~(layout.padding_bl | layout.global_bl)
     local_bns = spans(local_bl, dim=1, blocks=blocks, one_sided=one_sided)
     query_q = torch.arange(BLOCK_LENGTH, device=device)

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from qa_lightning.attention.graphs import graph_bounds, places_of, put_back
+
 MaskKey = tuple[object, ...]
 MaskT = TypeVar("MaskT")
 
@@ -26,13 +28,18 @@ class AttentionLayout:
     def __init__(self, padding_bl: Tensor, global_bl: Tensor) -> None:
         self.padding_bl = padding_bl
         self.global_bl = global_bl
+        self._masks: dict[MaskKey, Any] = {}
+        bounds = graph_bounds()
+        if bounds is not None:
+            most = bounds.global_tokens
+            self.global_index_bg, self.global_valid_bg = places_of(global_bl, most)
+            return
         count = most_globals(global_bl)
         # Distinct places, the global ones first: rows with fewer globals get fillers that are
         # written back unchanged, so that no index depends on the data.
         order_bl = global_bl.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
         self.global_index_bg = order_bl[:, :count]
         self.global_valid_bg = global_bl.gather(1, self.global_index_bg)
-        self._masks: dict[MaskKey, Any] = {}
 
     @classmethod
     def from_signed_mask(cls, mask_bl: Tensor) -> "AttentionLayout":
@@ -52,6 +59,8 @@ class AttentionLayout:
 
     def replace_global(self, context_ble: Tensor, global_bge: Tensor) -> Tensor:
         """Put the rows of global tokens in their places."""
+        if graph_bounds() is not None:
+            return put_back(context_ble, self.global_bl, global_bge)
         row_b1 = torch.arange(context_ble.shape[0], device=context_ble.device)[:, None]
         place = (row_b1, self.global_index_bg)
         rows_bge = torch.where(self.global_valid_bg[..., None], global_bge, context_ble[place])

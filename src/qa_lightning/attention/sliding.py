@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from qa_lightning.attention.graphs import graph_bounds
 from qa_lightning.attention.kernels import DENSE_LENGTH, dense, windowed_attention
 from qa_lightning.attention.layout import AttentionLayout
 
@@ -78,7 +79,7 @@ def attend(
     if scaling is not None and scaling != width**-0.5:
         query = query * (scaling * width**0.5)
     one_sided = sliding_window - 1
-    if length <= DENSE_LENGTH:  # saves the way to other axes and back
+    if graph_bounds() is None and length <= DENSE_LENGTH:  # saves the way to other axes and back
         context_bhld = dense(query, key, value, layout, one_sided=one_sided, dropout=dropout)
         return context_bhld.transpose(1, 2), None
     query_ble, key_ble, value_ble = (t.transpose(1, 2).flatten(2) for t in (query, key, value))
