@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,app,docs,documents,ray,search,serve,tensorboard,tune
+EXTRAS := dev,app,docs,documents,onnx,ray,search,serve,tensorboard,tune
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo app serve docs notebooks release-check test matrix survival lint format reference bench clean

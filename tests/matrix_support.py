@@ -79,6 +79,7 @@ class Family:
         left: whether it reads windows padded on the left.
         checkpointing: whether activations can be recomputed.
         lora: whether the default projections are there.
+        onnx: whether it can be exported to ONNX.
         representative: in ``make test``, as the first of its kinds.
     """
 
@@ -91,6 +92,7 @@ class Family:
     left: bool = True
     checkpointing: bool = True
     lora: bool = True
+    onnx: bool = True
     representative: bool = False
 
 
@@ -111,6 +113,7 @@ FAMILIES = {
         tokenizer="SentencePiece",
         left=False,
         representative=True,
+        onnx=False,
     ),
     "modernbert": Family(
         "modernbert",
@@ -250,6 +253,7 @@ FAMILIES = {
         positions="relative",
         attention="full, pooled",
         checkpointing=False,
+        onnx=False,
     ),
     "fnet": Family(
         "fnet",
@@ -271,6 +275,7 @@ FAMILIES = {
         tokenizer="SentencePiece",
         checkpointing=False,
         lora=False,
+        onnx=False,
     ),
     "xlm": Family("xlm", XLM, tokenizer="WordPiece", checkpointing=False),
     "flaubert": Family("flaubert", XLM, tokenizer="WordPiece", checkpointing=False),

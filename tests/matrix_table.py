@@ -15,6 +15,7 @@ HEADS = (
     "padding",
     "`gradient_checkpointing`",
     "default `lora`",
+    "ONNX",
 )
 
 
@@ -35,6 +36,7 @@ def _row(family: Family) -> tuple[str, ...]:
         "both sides" if family.left else "right",
         "yes" if family.checkpointing else "refused",
         "yes" if family.lora else "refused",
+        "yes" if family.onnx else "refused",
     )
 
 

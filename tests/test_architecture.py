@@ -88,7 +88,10 @@ ALLOWED: dict[str, set[str]] = {
     "encodings": set(),
     "errors": set(),
     "examples": {"demo", "documents", "encodings", "folders"},
-    "exporting": {"answerer", "backbones", "folders", "saved"},
+    "exporting": {
+        *("answerer", "attention", "backbones", "batches", "borders", "demo", "features"),
+        *("folders", "saved"),
+    },
     "features": {"borders", "examples"},
     "folders": set(),
     "footprint": {"attention", "backbones", "batches", "model"},

@@ -19,6 +19,7 @@ RUN_APART = {
     "precision",
     "proof_labels",
     "proof_xquad",
+    "onnx_export",
     "screening",
     "window_scoring",
     "word_borders",

@@ -1,4 +1,4 @@
-"""``qa-lightning export``: a checkpoint as a folder that transformers loads anywhere."""
+"""``qa-lightning export``: a checkpoint as a folder for transformers, or for onnxruntime."""
 
 import sys
 
@@ -11,12 +11,27 @@ def build_parser() -> jsonargparse.ArgumentParser:
     """Return the command's parser."""
     parser = jsonargparse.ArgumentParser(
         description="Write a checkpoint as a folder that transformers loads: weights (safetensors),"
-        " config, tokenizer and a model card with data, scores, threshold and use."
+        " config, tokenizer and a model card with data, scores, threshold and use. Or, by"
+        " --format onnx, as one that answers with onnxruntime, numpy and tokenizers alone, once it"
+        " has given the checkpoint's logits and answers."
     )
     parser.add_argument(
         "--checkpoint", required=True, help="a .ckpt file, or a run's folder (its best checkpoint)"
     )
     parser.add_argument("--output", required=True, help="a folder that is new or empty")
+    parser.add_argument(
+        "--format",
+        type=str,
+        default="transformers",
+        help="transformers, or onnx: pip install 'qa-lightning[onnx]' (default: transformers)",
+    )
+    parser.add_argument(
+        "--quantize",
+        type=str | None,
+        default=None,
+        metavar="int8",
+        help="the weights of --format onnx in int8, if generated questions keep their answers",
+    )
     parser.add_argument(
         "--scores",
         type=str | None,
@@ -58,7 +73,12 @@ def run(cfg: jsonargparse.Namespace) -> None:
     with Bars() as bars:
         bars(f"exporting {cfg.checkpoint}", 0)
         folder = export_checkpoint(
-            cfg.checkpoint, cfg.output, scores_file=cfg.scores, license_id=cfg.license
+            cfg.checkpoint,
+            cfg.output,
+            file_format=cfg.format,
+            quantization=cfg.quantize,
+            scores_file=cfg.scores,
+            license_id=cfg.license,
         )
     sys.stdout.write(f"{folder}\n")
     if cfg.push_to_hub is not None:

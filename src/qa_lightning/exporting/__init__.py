@@ -1,4 +1,4 @@
-"""A Lightning checkpoint → a folder that transformers loads anywhere, with a model card."""
+"""A Lightning checkpoint → a folder for transformers, or for onnxruntime, with a model card."""
 
 import json
 import math
@@ -15,14 +15,19 @@ from qa_lightning.answerer.checkpoints import (
     checkpoint_file,
     read_checkpoint,
 )
-from qa_lightning.answerer.loading import reader_from_checkpoint, settings_of
-from qa_lightning.answerer.stored import SETTINGS_FILE
+from qa_lightning.answerer.loading import Reader, reader_from_checkpoint, settings_of
 from qa_lightning.errors import InputError
 from qa_lightning.exporting.card import model_card
+from qa_lightning.exporting.onnx_folder import check_onnx_is_there, write_onnx, write_settings
 from qa_lightning.folders import folder_problems, stream_problems, whole_folder
+from qa_lightning.ranges import Rule, check, one_of
 from qa_lightning.saved import write_tokenizer_files
 
 CARD = "README.md"
+RULES: dict[str, Rule] = {
+    "format": one_of(("transformers", "onnx")),
+    "quantize": one_of(("int8",), optional=True),
+}
 _REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _EVALUATION = Path("answers") / "val" / "scores.json"
 _SPLIT_OF_STAGE = {"val": "validation", "test": "test"}
@@ -32,18 +37,25 @@ def export_checkpoint(
     source: str | Path,
     output: str | Path,
     *,
+    file_format: str = "transformers",
+    quantization: str | None = None,
     scores_file: str | Path | None = None,
     license_id: str | None = None,
 ) -> Path:
-    """Write a checkpoint as transformers stores models; the folder appears whole or not at all.
+    """Write a checkpoint for others to read; the folder appears whole or not at all.
 
-    It holds the weights (safetensors), ``config.json``, the tokenizer's files, ``README.md`` (the
-    model card) and ``qa_lightning.json``: window sizes, threshold and temperature, which
-    ``QuestionAnswerer`` reads and transformers ignores.
+    As ``transformers`` it holds the weights (safetensors), ``config.json``, the tokenizer's files,
+    ``README.md`` (the model card) and ``qa_lightning.json``: window sizes, threshold and
+    temperature, which ``QuestionAnswerer`` reads and transformers ignores. As ``onnx`` it holds
+    ``model.onnx``, ``tokenizer.json``, the same two, and ``answer.py``, which answers with
+    onnxruntime, numpy and tokenizers alone; its logits and answers are compared with the
+    checkpoint's first.
 
     Args:
         source: a ``.ckpt`` file, or a run's folder.
         output: a folder that does not exist, or is empty.
+        file_format: ``transformers`` or ``onnx``.
+        quantization: ``int8`` for the weights of an ``onnx`` one; None is float32.
         scores_file: a ``scores.json`` for the card; None is that of the run's last validation, if
             it was of this checkpoint.
         license_id: the licence for the card, by its id on the Hub (``apache-2.0``).
@@ -52,8 +64,17 @@ def export_checkpoint(
         The folder.
 
     Raises:
-        InputError: there is no such checkpoint, its network has diverged, or the folder is in use.
+        InputError: there is no such checkpoint, its network has diverged or cannot be written as
+            asked, or the folder is in use.
     """
+    check(RULES, {"format": file_format, "quantize": quantization}, prefix="--")
+    if file_format == "onnx":
+        check_onnx_is_there()
+    elif quantization is not None:
+        raise InputError(
+            f"Expected `--format onnx` with `--quantize {quantization}`; got {file_format}, whose "
+            "weights are in float32."
+        )
     file = checkpoint_file(source)
     if file is None:
         raise InputError(
@@ -65,8 +86,19 @@ def export_checkpoint(
         raise InputError(problem)
     contents = read_checkpoint(file)
     scores = read_scores(contents, scores_file)
+    reader = reader_from_checkpoint(contents)
+    # Weights may be finite, and nothing that is computed from them: it has to answer once.
+    QuestionAnswerer(reader, device="cpu").answer("a", "a")
+    settings = settings_of(reader) | {"format": 1, "measured_on": _split_of(scores_file)}
+    settings["scores"] = _finite(scores)
     with whole_folder(folder, "--output") as scratch:
-        _write(contents, scores, _split_of(scores_file), scratch, license_id)
+        usage: str | None = None  # that of transformers
+        if file_format == "onnx":
+            usage = write_onnx(reader, settings, scratch, quantization=quantization)
+        else:
+            _write(contents, reader, settings, scratch)
+        card = model_card(contents, settings | {"license": license_id}, usage)
+        (scratch / CARD).write_text(card, encoding="utf-8")
     return folder
 
 
@@ -137,25 +169,13 @@ def _split_of(scores_file: str | Path | None) -> str | None:
 
 
 def _write(
-    contents: CheckpointContents,
-    scores: Mapping[str, Any],
-    measured_on: str | None,
-    folder: Path,
-    license_id: str | None,
+    contents: CheckpointContents, reader: Reader, settings: Mapping[str, Any], folder: Path
 ) -> None:
-    reader = reader_from_checkpoint(contents)
-    # Weights may be finite, and nothing that is computed from them: it has to answer once.
-    QuestionAnswerer(reader, device="cpu").answer("a", "a")
     write_tokenizer_files(contents.tokenizer_files, folder)
     reader.network.save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod((folder / "config.json").stat().st_mode)  # they are made for the owner alone
-    scored = {"measured_on": measured_on, "scores": _finite(scores)}
-    settings = settings_of(reader) | {"format": 1} | scored
-    text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
-    (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
-    card = model_card(contents, settings | {"license": license_id})
-    (folder / CARD).write_text(card, encoding="utf-8")
+    write_settings(settings, folder)
 
 
 def _finite(scores: Mapping[str, Any]) -> dict[str, Any]:

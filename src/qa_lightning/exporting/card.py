@@ -70,18 +70,26 @@ start_logits, end_logits = torch.nn.functional.linear(states, *head).unbind(-1)"
 """Two parts of the example: how to load, and how to get the logits."""
 
 
-def model_card(contents: CheckpointContents, settings: Mapping[str, Any]) -> str:
-    """Return the text of a model card: data, scores, settings and how to use it."""
+def model_card(
+    contents: CheckpointContents, settings: Mapping[str, Any], usage: str | None = None
+) -> str:
+    """Return the text of a model card: data, scores, settings and how to use it.
+
+    Args:
+        contents: of the checkpoint.
+        settings: the reader's, its scores and its licence.
+        usage: how to use it, of a folder that is not for transformers.
+    """
     model_type = _model_type(contents)
     sections = [
-        f"---\n{_metadata(contents, settings).to_yaml()}\n---",
+        f"---\n{_metadata(contents, settings, is_onnx=usage is not None).to_yaml()}\n---",
         "# Extractive question answering over long documents",
         f"A network of type `{model_type}` that answers a question with a span of the document, "
         f"word for word. Trained with qa_lightning{_origin(contents, settings.get('license'))}",
         "## Scores",
         "\n".join(_score_lines(settings["scores"], settings["measured_on"])),
         "## How to use it",
-        _usage(settings, model_type),
+        usage or _usage(settings, model_type),
         "## How it answers",
         "\n".join(_decision_lines(settings)),
         "## Training",
@@ -111,7 +119,9 @@ def _short(name: str) -> str:
     return Path(name).name if _is_path({"dataset": name}) else name
 
 
-def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> ModelCardData:
+def _metadata(
+    contents: CheckpointContents, settings: Mapping[str, Any], *, is_onnx: bool
+) -> ModelCardData:
     scores = settings["scores"]
     model_type = _model_type(contents)
     dataset, base = dataset_name(contents.data), contents.base_model
@@ -131,7 +141,7 @@ def _metadata(contents: CheckpointContents, settings: Mapping[str, Any]) -> Mode
         language=settings["language"],
         license=settings.get("license"),
         base_model=base if base and not _is_path({"dataset": base}) else None,
-        library_name="transformers",
+        library_name="onnx" if is_onnx else "transformers",
         pipeline_tag="question-answering",
         tags=[model_type, "extractive-question-answering", "qa_lightning"],
         datasets=[dataset] if _is_on_hub(contents.data) else None,
