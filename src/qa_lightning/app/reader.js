@@ -161,13 +161,18 @@ function drawHistory() {
     button(say("json"), () => trigger("export", { kind: "json" })));
 }
 
+// Gradio makes this button anew after each upload, with a name of its own.
+function nameUpload() {
+  document.querySelector(".qa-files button.upload-container")?.setAttribute("aria-label", say("drop"));
+}
+
 function drawWords() {
   const root = document.documentElement;
   for (const name of ["drop", "wait"]) {  // in the place of Gradio's own, which ask the browser
     root.style.setProperty(`--qa-${name}`, JSON.stringify(say(name)));
   }
   root.lang = say("lang");
-  document.querySelector(".qa-files button.upload-container")?.setAttribute("aria-label", say("drop"));
+  nameUpload();
   const begin = find("begin");
   begin.textContent = say("begin");
   begin.hidden = Boolean(props.documents?.length || props.result);
@@ -255,6 +260,7 @@ function draw() {
 
 // What Gradio itself tells in a corner (a failed upload, a lost connection) is in English alone.
 new MutationObserver(() => {
+  nameUpload();
   const ours = ["left", "failed"].map(say);
   for (const node of document.querySelectorAll(".toast-message-text:not([data-qa])")) {
     node.dataset.qa = "";
