@@ -40,7 +40,9 @@ _KINDS = {
     "timedelta": "a time",
     "tuple": "a list",
 }
-_UNKNOWN_KEY = re.compile(r"(?:does not accept option '|unrecognized arguments: --)([\w.]+)")
+_UNKNOWN_KEY = re.compile(
+    r"(?:does not accept (?:option|nested key) '|unrecognized arguments: --)([\w.]+)"
+)
 
 
 def check_configs(arguments: Sequence[str]) -> None:
