@@ -219,7 +219,7 @@ def test_every_setting_means_what_it_does_elsewhere(
         copy_graph(exported, folder)
         write_beside(other, settings_of(other), folder)
         runner, answerer = Answerer(folder), QuestionAnswerer(other, device="cpu")
-        for text in (LONG[:9000], DOCUMENTS["special tokens"], DOCUMENTS["blanks around"]):
+        for text in (LONG[:4000], DOCUMENTS["special tokens"], DOCUMENTS["blanks around"]):
             expected = answerer.answer(QUESTIONS[1], text, other.decision.n_best, screen="all")
             assert_alike(runner.answer(QUESTIONS[1], text), expected)
 
@@ -247,10 +247,11 @@ def test_int8_is_written_where_answers_stay(
     """An untrained network's answers do not stand firm: what counts as staying is set here."""
     monkeypatch.setattr(graph, "write_graph", lambda _, file: copy_graph(exported, file.parent))
     monkeypatch.setattr(quantizing, "AGREEING", least)
+    monkeypatch.setattr(quantizing, "_QUESTIONS", 8)
     folder = tmp_path / "small"
     options = ("--output", folder, "--format", "onnx", "--quantize", "int8")
     if least > 1:
-        with pytest.raises(InputError, match=r"int8 to give .* of 60 generated .*Nothing was wr"):
+        with pytest.raises(InputError, match=r"int8 to give .* of 8 generated .*Nothing was wr"):
             run("--checkpoint", checkpoint, *options)
         assert not list(tmp_path.iterdir())
         return
@@ -299,21 +300,21 @@ def test_what_cannot_be_exported_says_so(
     assert [path.name for path in tmp_path.iterdir()] == ["searched.ckpt"]
 
 
-@pytest.mark.parametrize("length", [1, 9, 40, 513, 700])
-@pytest.mark.parametrize("longest", [500, 700])
+@pytest.mark.parametrize("kind", ["longformer", "modernbert"])
+@pytest.mark.parametrize(
+    ("length", "longest"), [(1, 500), (40, 500), (1, 700), (9, 700), (40, 700), (513, 700)]
+)
 def test_attention_for_a_graph_is_that_of_batches(
-    checkpoint: Path, length: int, longest: int
+    kind: str, length: int, longest: int, checkpoint: Path, tmp_path: Path
 ) -> None:
     """Whether the graph is made for short windows or for long ones, in eager mode."""
-    if length > min(longest, LENGTH):
-        return
-    reader = load_reader(checkpoint)
-    network = reader.network
+    source = checkpoint if kind == "longformer" else write_published(FAMILIES[kind], tmp_path)
+    reader = load_reader(source)
     batch = random_batch(reader, 3, length, torch.Generator().manual_seed(length))
     with torch.inference_mode():
-        expected = span_logits(network, batch)
-        with for_a_graph(length=longest, global_tokens=25):
-            found = span_logits(network, batch)
+        expected = span_logits(reader.network, batch)
+        with for_a_graph(length=longest, global_tokens=25 if reader.is_longformer else 0):
+            found = span_logits(reader.network, batch)
     is_real = batch["attention_mask"].bool()
     for ours, theirs in zip(expected, found, strict=True):
         torch.testing.assert_close(theirs[is_real], ours[is_real], atol=1e-4, rtol=1e-4)
@@ -347,6 +348,7 @@ def test_a_family_answers_alike_or_is_refused(name: str, tmp_path: Path) -> None
         assert_alike(runner.answer(QUESTIONS[0], text), expected)
 
 
+@pytest.mark.matrix
 def test_sliding_layers_are_cut_into_blocks(tmp_path: Path) -> None:
     """A ModernBERT of windows that are too long for a masked square."""
     reader = load_reader(write_published(FAMILIES["modernbert"], tmp_path / "published"))
