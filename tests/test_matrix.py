@@ -20,9 +20,10 @@ from matrix_support import (
 )
 from matrix_table import DOCUMENT, written
 from qa_lightning import QAModule, QuestionAnswerer
-from qa_lightning.backbones import network_config, plain_config, span_logits
+from qa_lightning.backbones import build_network, network_config, plain_config, span_logits
 from qa_lightning.backbones.families import NEEDS_ITS_CODE, SINCE
 from qa_lightning.errors import InputError
+from qa_lightning.model.sharding import shard
 from running import RECORDER, fail, read_checkpoint, read_json, recorded, run, write_yaml
 from tokenizers_support import tokenizer_of
 
@@ -253,6 +254,12 @@ def test_a_config_keeps_every_plain_value(name: str) -> None:
     again = network_config(plain_config(config))
     assert again.to_dict() == config.to_dict()
     assert plain_config(again) == plain_config(config)
+
+
+def test_networks_that_run_by_length_are_refused_shards() -> None:
+    network = build_network(network_config({"model_type": "fnet", **FAMILIES["fnet"].values}))
+    with pytest.raises(InputError, match=r"fnet sees padding.*ddp"):
+        shard(network, "cpu")
 
 
 def test_a_yoso_that_hashes_by_code_of_the_hub_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from qa_lightning.backbones.families import SEE_PADDING
 from qa_lightning.errors import InputError
 from qa_lightning.model.optimizer import is_layer
 from qa_lightning.resuming import check_optimizers
@@ -28,7 +29,17 @@ def shard(network: nn.Module, device_type: str) -> None:
     Args:
         network: the same on all processes.
         device_type: where it is computed, such as ``cuda``.
+
+    Raises:
+        InputError: it runs once for each length in a batch, and processes would wait for one another.
     """
+    kind = getattr(getattr(network, "config", None), "model_type", None)
+    if kind in SEE_PADDING:
+        raise InputError(
+            "Expected shards (ModelParallelStrategy) of a network that reads a batch at once; a "
+            f"{kind} sees padding, and reads windows of one length at a time. Set "
+            "`trainer.strategy` ddp."
+        )
     mesh = init_device_mesh(device_type, (distributed.get_world_size(),))
     for name, module in network.named_modules():
         if is_layer(name):
