@@ -234,7 +234,9 @@ def _apply_rates(trainer: Trainer, settings: list[list[dict[str, Any]]]) -> None
 def _data_of(trainer: Trainer) -> dict[str, Any]:
     """Return what decides which windows a process sees in an epoch."""
     data = trainer.datamodule  # type: ignore[attr-defined]
-    fingerprint = data.split("train").fingerprint if hasattr(data, "split") else None
+    fingerprint = None
+    if hasattr(data, "split"):  # seeds may share a split, and draw its windows in another order
+        fingerprint = f"{data.split('train').fingerprint} {data.hparams.get('seed') or 0}"
     return {"fingerprint": fingerprint, "processes": trainer.world_size}
 
 
