@@ -31,7 +31,7 @@ def shard(network: nn.Module, device_type: str) -> None:
         device_type: where it is computed, such as ``cuda``.
 
     Raises:
-        InputError: it runs once for each length in a batch, and processes would wait for one another.
+        InputError: it runs once for each length in a batch, and processes would wait for others.
     """
     kind = getattr(getattr(network, "config", None), "model_type", None)
     if kind in SEE_PADDING:
