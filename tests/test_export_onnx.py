@@ -23,6 +23,7 @@ from qa_lightning.answerer.loading import Reader, load_reader, settings_of
 from qa_lightning.attention import for_a_graph
 from qa_lightning.backbones import span_logits
 from qa_lightning.cli import export as command
+from qa_lightning.documents import read_document
 from qa_lightning.errors import InputError
 from qa_lightning.exporting import export_checkpoint, graph, onnx_folder, quantizing
 from qa_lightning.exporting.onnx_folder import write_beside, write_onnx
@@ -82,7 +83,10 @@ def run(*arguments: Any) -> None:
 def assert_alike(found: dict[str, Any], expected: Any) -> None:
     """Compare a runner's answers with ``QuestionAnswerer``'s, to the n-th best."""
     assert (found["answer"] is not None) == expected.is_answerable
-    assert found["no_answer_probability"] == pytest.approx(expected.no_answer_probability, abs=1e-4)
+    none = expected.to_dict()["no_answer_probability"]
+    assert found["no_answer_probability"] == (
+        None if none is None else pytest.approx(none, abs=1e-4)
+    )
     scores = [answer["score"] for answer in found["n_best"]]
     assert scores == pytest.approx([answer.score for answer in expected], rel=1e-4, abs=1e-4)
     for n in range(max(1, len(scores) - 1) if scores else 0):  # the last may tie with one left out
@@ -114,14 +118,28 @@ def test_the_runner_answers_alike_without_torch(exported: Path, checkpoint: Path
 
 
 def test_the_runner_is_a_command(exported: Path, tmp_path: Path) -> None:
-    (tmp_path / "document.txt").write_text(LONG[:300], "utf-8")
-    told = subprocess.run(
-        [sys.executable, exported / "answer.py", QUESTIONS[0], tmp_path / "document.txt"],
-        capture_output=True,
-        check=True,
-        env={**os.environ, **ALONE_ENV},
-    )
-    assert json.loads(told.stdout) == Answerer(exported).answer(QUESTIONS[0], LONG[:300])
+    """It reads a file as `qa-lightning answer` does: ends of lines stay, a mark before it goes."""
+    document, text = tmp_path / "document.txt", LONG[:900].replace(". ", ".\r\n") + "é"
+    document.write_bytes(text.encode("utf-8-sig"))
+    assert read_document(document).text == text
+
+    def told(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, exported / "answer.py", *arguments],
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **ALONE_ENV, "PYTHONIOENCODING": "ascii"},
+        )
+
+    found = Answerer(exported).answer(QUESTIONS[0], text)
+    assert json.loads(told(QUESTIONS[0], "document.txt").stdout) == found
+    document.write_bytes("São Tomé".encode("latin-1"))
+    for wrong in ((), (QUESTIONS[0],), (QUESTIONS[0], "absent.txt"), (QUESTIONS[0], document)):
+        refused = told(*wrong)
+        assert refused.returncode
+        assert refused.stderr.startswith(b"Expected")
+        assert not refused.stdout
 
 
 def test_any_batch_has_the_networks_logits(exported: Path, checkpoint: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 import matrix_support as matrix
 from answerer_support import small_network, tokenizer_once
 from qa_lightning.answerer import QuestionAnswerer, running
-from qa_lightning.answerer.devices import Portions, reads_in_bfloat16
+from qa_lightning.answerer.devices import Portions, reads_in_bfloat16, usable_device
 from qa_lightning.answerer.loading import DecisionSettings, Reader
 from qa_lightning.attention import pin_bigbird_attention
 from qa_lightning.backbones import (
@@ -97,6 +97,34 @@ def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
     assert not fast_network(replaced)(torch.ones(1, 4)).any()
     half = nn.Sequential(nn.Linear(4, 4)).to(torch.bfloat16)
     assert fast_network(half) is half
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("name", ["longformer", "bert", "modernbert"])
+def test_a_network_that_is_trained_on_is_followed_whole(name: str, bf16: bool) -> None:
+    """Half of its tensors are shared and half laid out anew: they must not be of two networks."""
+    network = network_of(matrix.FAMILIES[name])
+    head = next(module for module in network.modules() if getattr(module, "out_features", 0) == 2)
+    fast, batch = fast_network(network, bf16=bf16), batch_of(network)
+    earlier = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+
+    def logits(read: Any) -> torch.Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            return torch.stack(span_logits(read, batch))[:, batch["attention_mask"].bool()]
+
+    found = [logits(fast)]
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
+    sum(tensor.sum() for tensor in span_logits(network, batch)).backward()
+    for change in (
+        optimizer.step,
+        lambda: network.load_state_dict(earlier),
+        lambda: setattr(head.weight, "data", torch.randn(head.weight.shape)),
+    ):
+        change()
+        found.append(logits(fast))
+        torch.testing.assert_close(found[-1], logits(fast_network(network, bf16=bf16)))
+        assert not torch.allclose(found[-1], found[-2], atol=1e-3)
+    torch.testing.assert_close(found[2], found[0])
 
 
 @pytest.mark.slow  # oneDNN reads its limit once a process
@@ -230,6 +258,20 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(
     answerer = answerer_with(small_network(), Portions(64, 0), "auto")
     assert answerer._runner._bf16 == bf16
     assert answerer.with_settings(temperature=2.0)._runner._bf16 == bf16
+
+
+def test_weights_in_float16_are_not_read_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qa_lightning.processors.has_fast_bfloat16", lambda: True)
+    network = small_network().to(torch.float16)
+    assert not answerer_with(network, Portions(64, 0), "auto")._runner._bf16
+    with pytest.raises(InputError, match="leave out `dtype`"):
+        answerer_with(network, Portions(64, 0), "bf16")
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "nonsense"])
+def test_a_device_that_holds_no_numbers_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match="`device` to be one that is here"):
+        usable_device(device)
 
 
 def test_bf16_without_gain_is_said(

@@ -47,9 +47,9 @@ RULES: dict[str, Rule] = {
 class QuestionAnswerer:
     """Answer questions from documents of any length, word for word, with their place.
 
-    It never changes after it is made, on a CPU not even where its network is trained on: threads
-    may share it. Memory does not grow with the length of a document beyond its own tokens, nor with
-    the number of questions of a stream.
+    It never changes after it is made, so threads may share it; where its network is trained on, it
+    answers as that then does. Memory does not grow with the length of a document beyond its own
+    tokens, nor with the number of questions of a stream.
 
     Args:
         reader: network, tokenizer and settings (see ``from_checkpoint``).
@@ -75,8 +75,12 @@ class QuestionAnswerer:
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
         portions = Portions.for_device(self.device, tokens=tokens_per_batch)
-        kind = str(reader.network.config.model_type)
-        bf16 = reads_in_bfloat16(precision, self.device, model_type=kind)
+        bf16 = reads_in_bfloat16(
+            precision,
+            self.device,
+            model_type=str(reader.network.config.model_type),
+            dtype=reader.network.dtype,
+        )
         self._runner = WindowRunner(reader, self.device, portions=portions, bf16=bf16)
 
     @classmethod

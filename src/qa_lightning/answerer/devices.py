@@ -44,7 +44,7 @@ def usable_device(name: str | torch.device) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # not on `meta`, which holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has no one type
         raise InputError(
             f"Expected `device` to be one that is here, such as {best_device()!r}; got "
@@ -53,23 +53,36 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def reads_in_bfloat16(precision: str, device: torch.device, *, model_type: str) -> bool:
+def reads_in_bfloat16(
+    precision: str,
+    device: torch.device,
+    *,
+    model_type: str,
+    dtype: torch.dtype = torch.float32,
+) -> bool:
     """Return whether a precision means bfloat16 for a network on a device.
 
     Args:
         precision: one of ``PRECISIONS``.
         device: where windows are read.
         model_type: as transformers calls the network's family.
+        dtype: of the network's weights; halves of another kind are left as they are.
 
     Raises:
-        InputError: it means that, and the family cannot.
+        InputError: it means that, and the family or the weights cannot.
     """
     if model_type in FLOAT32_ALONE and precision == "bf16":
         raise InputError(
             f"Expected `precision` to be float32 with a network of type {model_type!r}, which "
             f"transformers computes in nothing else; got {precision!r}. Take float32, or auto."
         )
-    fast = multiplies_bfloat16(device) and model_type not in FLOAT32_ALONE
+    if dtype == torch.float16 and precision == "bf16":
+        raise InputError(
+            f"Expected `precision` to be float32 or auto with weights in {dtype}, which are "
+            f"multiplied as they are; got {precision!r}. Or leave out `dtype`."
+        )
+    can = model_type not in FLOAT32_ALONE and dtype != torch.float16
+    fast = can and multiplies_bfloat16(device)
     if precision == "bf16" and not fast:
         log.warning("%s does not multiply bfloat16: `precision` float32 is faster here", device)
     return precision == "bf16" or (precision == "auto" and fast)

@@ -41,8 +41,8 @@ def multiplies_by_onednn(dtype: torch.dtype = torch.float32) -> bool:
 def fast_network(network: NetworkT, *, bf16: bool = False) -> NetworkT:
     """Return a network for reading that computes the same faster, and shares all its tensors.
 
-    It is the network itself where there is nothing to gain: on other devices and processors, and
-    in other types than float32.
+    Where the network is trained on, it computes what that then does. It is the network itself where
+    there is nothing to gain: on other devices and processors, and in other types than float32.
 
     Args:
         network: in evaluation mode, on its device.
@@ -103,15 +103,29 @@ def _put(linear: Any, product: Product) -> None:
 
 
 def _product(linear: Any, then: str, dtype: torch.dtype) -> Product:
-    weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype), _ROWS)
-    bias = None if linear.bias is None else linear.bias.detach().to(dtype)
+    held = _state(linear), *_laid_out(linear, dtype)
 
     def product(states: Tensor) -> Tensor:
+        nonlocal held
+        if held[0] != _state(linear):  # trained on: the tensors beside it are shared, and new too
+            held = _state(linear), *_laid_out(linear, dtype)
+        _, weight, bias = held
         states = states.to(dtype)
         found: Tensor = torch.ops.mkldnn._linear_pointwise(states, weight, bias, then, [], "none")
         return found
 
     return product
+
+
+def _laid_out(linear: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(dtype), _ROWS)
+    return weight, None if linear.bias is None else linear.bias.detach().to(dtype)
+
+
+def _state(linear: Any) -> list[tuple[int, int]]:
+    """Return what is another once a layer's numbers are: where they lie, and their version."""
+    tensors = (tensor for tensor in (linear.weight, linear.bias) if tensor is not None)
+    return [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
 
 
 def _keep_logits_exact(modules: list[nn.Module]) -> None:

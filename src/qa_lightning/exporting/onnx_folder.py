@@ -21,8 +21,8 @@ pip install onnxruntime numpy tokenizers
 python answer.py "QUESTION" DOCUMENT.txt
 ```
 
-prints the answer as JSON, null where there is none, and the other best ones. From Python, in this
-folder:
+reads a text in UTF-8 and prints the answer as JSON, null where there is none, and the other best
+ones. From Python, in this folder:
 
 ```python
 from pathlib import Path

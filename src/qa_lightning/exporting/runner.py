@@ -110,9 +110,24 @@ class Answerer:
         ]
         is_none = s["no_answer"] and null_score - scores[0] > (s["null_score_threshold"] or 0.0)
         answer = n_best[0] if n_best and not is_none else None
-        return {"answer": answer, "no_answer_probability": no_answer, "n_best": n_best}
+        knows = no_answer if s["no_answer"] else None  # of what it never saw it knows nothing
+        return {"answer": answer, "no_answer_probability": knows, "n_best": n_best}
+
+
+def main(arguments: list[str]) -> str | None:
+    """Write the answer as JSON, in UTF-8 wherever it goes; return what is wrong."""
+    if len(arguments) != 2:
+        return 'Expected: python answer.py "QUESTION" DOCUMENT.txt'
+    question, file = arguments
+    try:
+        # As it stands: other ends of lines are other tokens, and other places in the file.
+        document = Path(file).read_bytes().decode("utf-8-sig")
+        told = Answerer(Path(__file__).parent).answer(question, document)
+    except (OSError, ValueError) as error:
+        return f"Expected a question and a text in UTF-8; {file}: {error}"
+    sys.stdout.buffer.write(json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n")
+    return None
 
 
 if __name__ == "__main__":
-    told = Answerer(Path(__file__).parent).answer(sys.argv[1], Path(sys.argv[2]).read_text("utf-8"))
-    sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+    sys.exit(main(sys.argv[1:]))
