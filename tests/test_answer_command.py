@@ -55,6 +55,18 @@ def test_an_answer_is_shown_in_its_place(ask: Any, checkpoint: Path) -> None:
     assert f"characters {expected.start_char}-{expected.end_char}" in shown
 
 
+def test_an_answer_over_several_lines_is_shown_in_one(ask: Any, checkpoint: Path) -> None:
+    context = CONTEXT.replace(" ", "\r\n")
+    answerer = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
+    expected = answerer.answer(QUESTION, context, 8)
+    assert any("\n" in answer.text for answer in expected)
+    shown = ask("--question", QUESTION, "--context", context, "--n_best", 8).splitlines()
+    assert len(shown) == 1 + 2 * len(expected)
+    assert [line.split("  ")[1].split(" (")[0] for line in shown[1::2]] == [
+        " ".join(answer.text.split()) for answer in expected
+    ]
+
+
 def test_a_precision_that_is_not_offered_is_refused_with_its_reason(ask: Any) -> None:
     with pytest.raises(InputError, match="not int8: where processors multiply no bfloat16"):
         ask("--question", QUESTION, "--context", CONTEXT, "--precision", "int8")

@@ -244,7 +244,8 @@ def _show(answers: "Answers", sources: "list[Document]") -> None:
     for answer in answers:
         span = f"characters {answer.start_char}-{answer.end_char}"
         place = f"{answer.source}, {answer.place}, {span}"
-        console.print(Text(f"  {answer.text} ({answer.confidence:.0%})  {place}"))
+        said = " ".join(answer.text.splitlines())
+        console.print(Text(f"  {said} ({answer.confidence:.0%})  {place}"))
         start, end = (c - answer.snippet.start_char for c in (answer.start_char, answer.end_char))
         around = answer.snippet.text
         # Colour marks the answer on a terminal, brackets in a file.
