@@ -186,6 +186,11 @@ def random_batch(
     }
 
 
+def test_who_names_the_folder_as_a_checkpoint_is_told_what_runs_it(exported: Path) -> None:
+    with pytest.raises(InputError, match=r"which its own `answer\.py` runs"):
+        QuestionAnswerer.from_checkpoint(exported)
+
+
 def test_the_folder_holds_what_its_card_says(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
     assert names == {

@@ -19,7 +19,8 @@ PRECISIONS = ("float32", "bf16", "auto")
 _NO_INT8 = (
     "to be float32, bf16 or auto, and not int8: where processors multiply no bfloat16 it reads a "
     "window of 384 tokens less than 1.5 times as fast as float32, and elsewhere bf16 is as fast, "
-    "with a sixth of its error (`benchmarks/precision.py`)"
+    "with a sixth of its error (`benchmarks/precision.py`); `export --format onnx --quantize int8` "
+    "writes one for onnxruntime"
 )
 _KNOWN = one_of(PRECISIONS)
 PRECISION_RULE = Rule(

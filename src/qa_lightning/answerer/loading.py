@@ -161,6 +161,12 @@ def load_reader(
     if name.startswith("~"):
         name = str(Path(name).expanduser())
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        if (Path(name) / "model.onnx").is_file():
+            raise InputError(
+                f"Expected a checkpoint or a model in {name}; it is a graph that `export --format "
+                "onnx` wrote, which its own `answer.py` runs by onnxruntime. Name the checkpoint "
+                "that it was made from, or export that without `--format onnx`."
+            )
         raise InputError(
             f"Expected a checkpoint or a model in {name}; it holds neither `checkpoints/best.ckpt` "
             "(what `lightning fit` writes) nor `config.json` (what transformers writes)."
