@@ -207,6 +207,17 @@ def test_no_path_of_a_machine_reaches_the_card(data: dict[str, Any], name: str) 
     assert dataset_name(data) == name
 
 
+def test_what_a_killed_export_left_in_an_empty_folder_is_swept(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mounted"
+    (folder / ".new.killed").mkdir(parents=True)
+    (folder / ".new.killed" / "model.safetensors").write_text("half")
+    export_checkpoint(run_folder, folder)
+    assert (folder / "config.json").is_file()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".new.")]
+
+
 def test_mistakes_leave_nothing_behind(run_folder: Path, tmp_path: Path) -> None:
     used = tmp_path / "used"
     used.mkdir()

@@ -22,6 +22,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from qa_lightning.errors import InputError
 
 LOCK = ".lock"
+_SCRATCH = ".new."  # what is written in a folder before it is whole; a kill leaves it
 
 
 def folder_problems(folder: Path, option: str) -> Iterator[str]:
@@ -32,12 +33,16 @@ def folder_problems(folder: Path, option: str) -> Iterator[str]:
         option: its name for the user.
     """
     is_file = folder.exists() and not folder.is_dir()
-    if is_file or (folder.exists() and any(folder.iterdir())):
+    if is_file or (folder.exists() and any(not _is_scratch(path) for path in folder.iterdir())):
         found = "is a file" if is_file else "holds something"
         yield (
             f"Expected `{option}` to be a new or an empty folder; {folder} {found}. Name "
             "another, or remove it."
         )
+
+
+def _is_scratch(path: Path) -> bool:
+    return path.name.startswith(_SCRATCH) and path.is_dir()
 
 
 class Need(NamedTuple):
@@ -159,7 +164,8 @@ def whole_folder(folder: Path, option: str) -> Iterator[Path]:
     """Give a scratch folder to fill, and put it in place when the block ends without an error.
 
     An empty folder that is there stays the same one: it may be where the user stands, or a volume
-    that is mounted, neither of which can be put another in place of.
+    that is mounted, neither of which can be put another in place of. What a killed process has left
+    in it is swept away.
 
     Args:
         folder: does not exist, or is empty.
@@ -170,7 +176,9 @@ def whole_folder(folder: Path, option: str) -> Iterator[Path]:
     """
     try:
         if folder.exists():
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".new.") as scratch:
+            for left in filter(_is_scratch, folder.iterdir()):
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
                 yield Path(scratch)
                 for file in Path(scratch).iterdir():
                     file.rename(folder / file.name)
