@@ -52,7 +52,7 @@ split = SimpleNamespace(
 data = SimpleNamespace(split=lambda stage: split, hparams={"language": "pt"})
 trainer = SimpleNamespace(
     datamodule=data, sanity_checking=False, is_global_zero=True, default_root_dir=folder / "run",
-    current_epoch=0, global_step=0, state=SimpleNamespace(fn=None),
+    current_epoch=0, global_step=0, state=SimpleNamespace(fn=None), fast_dev_run=False,
 )
 module = SimpleNamespace(device=torch.device("cpu"), log=lambda *a, **k: None)
 attention_mask = torch.ones(BATCH, tokens, dtype=torch.long)
@@ -88,7 +88,7 @@ def watch():
     while not finished.wait(0.01):
         peak = max(peak, megabytes())
 
-watcher = threading.Thread(target=watch)
+watcher = threading.Thread(target=watch, daemon=True)
 watcher.start()
 evaluate(windows)
 finished.set()
