@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "borders": set(),
     "processors": set(),
     "bounds": set(),
-    "cache": set(),
+    "cache": {"folders"},
     "calibration": {"answers", "scores"},
     "callbacks": {
         "alignment",

@@ -4,10 +4,13 @@ import fcntl
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 
 from qa_lightning import QADataModule
 from qa_lightning.cache import Cache, Lease
+from qa_lightning.folders import bytes_in
 from running import fail, rows_of, run, write_rows
 
 KEYS = [f"{number:032x}" for number in range(1, 9)]
@@ -104,6 +108,30 @@ def test_those_not_used_for_longest_go_and_never_one_in_use(cache: Cache) -> Non
     used(cache, KEYS[0], 5000)
     add(cache, KEYS[4])
     assert keys(cache) == {KEYS[2], KEYS[3], KEYS[4]}
+
+
+def test_what_others_take_away_meanwhile_is_passed_over(cache: Cache) -> None:
+    """Two runs that begin together: each looks into the folder in which the other makes entries."""
+    over = threading.Event()
+
+    def make_and_take_away() -> None:
+        for number in count():
+            if over.is_set():
+                return
+            folder = cache.folder / f".{number:08x}-{'x' * 8}"
+            (folder / "deep").mkdir(parents=True)
+            (folder / "deep" / "rows.arrow").write_bytes(b"1234")
+            shutil.rmtree(folder)
+
+    other = threading.Thread(target=make_and_take_away, daemon=True)
+    other.start()
+    try:
+        for _ in range(2_000):
+            assert bytes_in(cache.folder) % 4 == 0
+            assert all(not entry.finished for entry in cache.entries())
+    finally:
+        over.set()
+        other.join()
 
 
 def test_the_size_is_bounded(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all, and are written by one run at a time."""
 
+import fnmatch
 import os
 import platform
 import shutil
@@ -43,6 +44,24 @@ def folder_problems(folder: Path, option: str) -> Iterator[str]:
 
 def _is_scratch(path: Path) -> bool:
     return path.name.startswith(_SCRATCH) and path.is_dir()
+
+
+def bytes_in(folder: Path, pattern: str = "*", *, deeper: bool = True) -> int:
+    """Add up the sizes of a folder's files, of which others may take some away meanwhile.
+
+    Args:
+        folder: need not exist.
+        pattern: of the files' names.
+        deeper: look into its folders too.
+    """
+    total = 0
+    for place, below, names in os.walk(folder):  # what is gone when it is looked at, is passed over
+        if not deeper:
+            below.clear()
+        for name in fnmatch.filter(names, pattern):
+            with suppress(OSError):
+                total += Path(place, name).stat().st_size
+    return total
 
 
 class Need(NamedTuple):

@@ -23,6 +23,7 @@ from typing import Any
 from qa_lightning.cache.contents import MANIFEST, checksums, damage_of, manifest_of
 from qa_lightning.cache.leases import IN_USE, Lease, is_abandoned, is_free
 from qa_lightning.errors import InputError
+from qa_lightning.folders import bytes_in
 
 __all__ = ["DEFAULT_ENTRIES", "DEFAULT_GIB", "Cache", "Entry", "Lease", "cache_folder"]
 
@@ -167,7 +168,7 @@ class Cache:
     def entries(self) -> list[Entry]:
         """Return all that is there, the last used first."""
         scratches = [path for path in self._folders() if _SCRATCH.fullmatch(path.name)]
-        found = [*self._finished(), *map(_entry, scratches)]
+        found = [*self._finished(), *_entries(scratches)]
         return sorted(found, key=lambda entry: -entry.last_used)
 
     def discard(self, folder: Path) -> None:
@@ -183,7 +184,7 @@ class Cache:
         return [path for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink()]
 
     def _finished(self) -> list[Entry]:
-        return [_entry(path) for path in self._folders() if _KEY.fullmatch(path.name)]
+        return list(_entries(path for path in self._folders() if _KEY.fullmatch(path.name)))
 
     def _remove_if_free(self, folder: Path) -> bool:
         # Entries of an earlier version have no lock: whoever read one left no sign.
@@ -215,13 +216,19 @@ def _publish(scratch: Path, entry: Path) -> None:
             raise
 
 
+def _entries(folders: Iterable[Path]) -> Iterator[Entry]:
+    """Yield what folders are; another process may have taken one away."""
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            yield _entry(folder)
+
+
 def _entry(folder: Path) -> Entry:
-    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
     mark = folder / IN_USE
     return Entry(
         key=folder.name,
         about=manifest_of(folder).get("about", {}),
-        size=sum(file.st_size for file in files),
+        size=bytes_in(folder),
         last_used=(mark if mark.is_file() else folder).stat().st_mtime,
         in_use=mark.is_file() and not is_free(folder),
         finished=_KEY.fullmatch(folder.name) is not None,

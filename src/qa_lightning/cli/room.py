@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 
 from qa_lightning.backbones import parameter_count
 from qa_lightning.cache import cache_folder
-from qa_lightning.folders import Need, room_problems
+from qa_lightning.folders import Need, bytes_in, room_problems
 from qa_lightning.saved import checkpoints_need
 
 _BYTES = {"bf16-true": 2, "16-true": 2}
@@ -48,7 +48,7 @@ def disk_problems(config: Namespace, network: PreTrainedConfig) -> Iterator[str]
 def _prepared(data: Namespace) -> tuple[Path, int]:
     """Return the folder of prepared data, and what its files have at least: as much as is read."""
     folder = cache_folder(data.cache_dir)
-    held = sum(file.stat().st_size for file in folder.glob("*/*") if file.is_file())
+    held = bytes_in(folder)
     read = 0
     for split, listed in (data.data_files or {}).items():
         if split in (data.train_split, data.val_split):  # not a part of one

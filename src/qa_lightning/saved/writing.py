@@ -9,7 +9,7 @@ from typing import IO, Any, cast
 import torch
 
 from qa_lightning.errors import InputError
-from qa_lightning.folders import Need
+from qa_lightning.folders import Need, bytes_in
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
@@ -77,7 +77,7 @@ def checkpoints_need(folder: Path, size: int, *, fresh: bool = False) -> Need:
         size: of one, in bytes.
         fresh: those that are there are kept elsewhere; else they will be replaced.
     """
-    held = 0 if fresh else sum(file.stat().st_size for file in folder.glob("*.ckpt"))
+    held = 0 if fresh else bytes_in(folder, "*.ckpt", deeper=False)
     what = "checkpoints (the last, the one before it, the best, and one that is being written)"
     return Need(what, "checkpoint.dirpath", folder, _AT_A_TIME * size - held)
 
