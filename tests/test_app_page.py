@@ -3,18 +3,21 @@
 import json
 import random
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+import qa_lightning.app.session
 from app_support import Finder, ask, open_text, served, visit
 from browsing import opened
 from documents_support import write_pdf
 from qa_lightning import QuestionAnswerer
 from qa_lightning.app.samples import SAMPLES
 from qa_lightning.app.words import WORDS
+from qa_lightning.documents import Document
 from qa_lightning.examples import load_examples
 
 TEXT = "Helena 😀 nasceu em Évora.\nCasou em Évora com Rui.\n\nMorreu longe de Évora, em 1987."
@@ -104,6 +107,25 @@ def test_an_answer_is_marked_on_its_page_and_jumped_to(app: Page, tmp_path: Path
     expect(answers.nth(1)).to_have_attribute("aria-current", "true")
 
 
+def test_a_question_waits_for_the_document_that_is_being_opened(
+    app: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked at once after it was opened, again and again; the last question's answer stays."""
+    read = qa_lightning.app.session.text_document
+
+    def slowly(text: str, name: str) -> Document:
+        time.sleep(0.2)
+        return read(text, name)
+
+    monkeypatch.setattr(qa_lightning.app.session, "text_document", slowly)
+    for number in range(6):
+        open_text(app, f"Esta é a casa {number} de Rui.")
+        ask(app, f'Que "casa {number}"?')
+        expect(app.locator(".qa-answers")).to_contain_text(f"casa {number}")
+        expect(app.locator(".qa-told")).to_have_count(0)
+        expect(app.locator(".qa-document")).to_have_count(number + 1)
+
+
 def test_answers_that_overlap_are_all_marked(app: Page) -> None:
     open_text(app, TEXT)
     ask(app, '"nasceu em Évora" ou "em Évora com" ou "em Évora"?')
@@ -173,8 +195,6 @@ def test_no_word_of_the_other_language_is_seen(browser: Browser, tmp_path: Path)
         page.locator(".qa-question").wait_for()
         expect(page.locator(".qa-begin")).to_be_hidden()
         page.wait_for_timeout(500)  # what says that it works has gone
-        # For screen readers Gradio says so longer, in the browser's language.
-        page.add_style_tag(content=".sr-only { display: none; }")
         known = [re.escape(text) for text in WORDS["pt"].values()]
         known = [re.sub(r"\\{\w+\\}", ".*", text) for text in known]
         ours = [*known, "English", "Português", *(re.escape(one.question) for one in SAMPLES)]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from qa_lightning.answerer import QuestionAnswerer
 
 log = logging.getLogger(__name__)
+
+_HIDDEN: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "minimal"}
+_TURN: Final = "(...data) => qaTurn(data)"  # of turns.js
+_DONE: Final = "() => qaDone()"
 
 
 def _visited(act: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,26 +68,31 @@ class Events:
     def connect(self, page: gr.Blocks) -> None:
         """Tie every event to what it does; none of it is an interface for programs."""
         parts, reader = self._parts, self._parts.reader
-        known, shown = [parts.session, parts.language], [parts.message, reader]
-        opening = [*shown, parts.files, parts.locked, parts.password]
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        page.load(self._visit, None, [parts.session, parts.language, *parts.named], **hidden)
-        parts.language.input(parts.in_language, parts.language, parts.named, **hidden)
-        parts.files.upload(_visited(self._open_files), [*known, parts.files], opening, **hidden)
+        shown, opening = [parts.message, reader], [parts.files, parts.locked, parts.password]
+        visited = [parts.session, parts.language, *parts.named]
+        page.load(self._visit, None, visited, **_HIDDEN).then(None, js=_DONE, **_HIDDEN)
+        parts.language.input(parts.in_language, parts.language, parts.named, **_HIDDEN)
+        self._tie(parts.files.upload, self._open_files, [parts.files], [*shown, *opening])
         for event in (parts.password.submit, parts.unlock.click):
-            event(_visited(self._unlock), [*known, parts.password], opening, **hidden)
-        parts.add.click(
-            _visited(self._open_text), [*known, parts.text], [*shown, parts.text], **hidden
-        )
+            self._tie(event, self._unlock, [parts.password], [*shown, *opening])
+        self._tie(parts.add.click, self._open_text, [parts.text], [*shown, parts.text])
         for event in (parts.question.submit, parts.ask.click):
-            event(_visited(self._ask), [*known, parts.question], shown, **hidden)
+            self._tie(event, self._ask, [parts.question], shown)
         for button, sample in zip(parts.samples, SAMPLES, strict=True):
-            button.click(_visited(self._sampler(sample)), known, [*shown, parts.question], **hidden)
-        reader.drop(_visited(self._drop), known, shown, **hidden)
-        reader.recall(_visited(self._recall), known, [*shown, parts.question], **hidden)
-        reader.mend(_visited(self._mend), known, parts.message, **hidden)
-        reader.refuse(_visited(self._refuse), known, parts.message, **hidden)
-        reader.export(_visited(self._export), known, parts.saver, **hidden)
+            self._tie(button.click, self._sampler(sample), [], [*shown, parts.question])
+        self._tie(reader.drop, self._drop, [], shown)
+        self._tie(reader.recall, self._recall, [], [*shown, parts.question])
+        self._tie(reader.mend, self._mend, [], [parts.message])
+        self._tie(reader.refuse, self._refuse, [], [parts.message])
+        self._tie(reader.export, self._export, [], [parts.saver])
+
+    def _tie(
+        self, event: Callable[..., Any], act: Callable[..., Any], given: list[Any], shown: list[Any]
+    ) -> None:
+        """Let an event do something when what the visitor did before is done, and is seen."""
+        known = [self._parts.session, self._parts.language, *given]
+        sent = event(_visited(act), known, shown, js=_TURN, **_HIDDEN)
+        sent.then(None, js=_DONE, **_HIDDEN)
 
     def _visit(self, request: gr.Request) -> list[Any]:
         language = preferred(request.headers.get("accept-language"))

@@ -83,6 +83,7 @@ def serve(page: "gr.Blocks", *, host: str, port: int | None) -> str:
             server_port=port,
             theme=gr.themes.Base(primary_hue="amber", font=list(_FONTS), font_mono=list(_MONO)),
             css=resource("reader.css"),
+            head=f"<script>{resource('turns.js')}</script>",
             max_file_size=_LARGEST,
             footer_links=[],
             share=False,

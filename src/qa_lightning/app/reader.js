@@ -258,15 +258,24 @@ function draw() {
   drawWords();
 }
 
+// What Gradio tells screen readers is in the browser's language; answers and messages tell themselves.
+function sayStatus() {
+  const status = document.querySelector("div.sr-only[role=status]")?.firstChild;
+  if (!status?.data.trim() || status.data === say("wait")) return;
+  const isWorking = document.querySelector("[data-testid=status-tracker]:not(.hide)");
+  status.data = isWorking ? say("wait") : "";
+}
+
 // What Gradio itself tells in a corner (a failed upload, a lost connection) is in English alone.
 new MutationObserver(() => {
   nameUpload();
+  sayStatus();
   const ours = ["left", "failed"].map(say);
   for (const node of document.querySelectorAll(".toast-message-text:not([data-qa])")) {
     node.dataset.qa = "";
     if (!ours.includes(node.textContent.trim())) node.textContent = say("gradio");
   }
-}).observe(document.body, { childList: true, subtree: true });
+}).observe(document.body, { childList: true, characterData: true, subtree: true });
 document.addEventListener("selectionchange", drawSelection);
 find("selection").querySelector("button").addEventListener("click", () => {
   if (taken && !taken.isSplit) trigger("mend", taken);
