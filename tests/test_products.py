@@ -14,7 +14,7 @@ from torch import nn
 import matrix_support as matrix
 from answerer_support import small_network, tokenizer_once
 from qa_lightning.answerer import QuestionAnswerer, running
-from qa_lightning.answerer.devices import Portions, reads_in_bfloat16, usable_device
+from qa_lightning.answerer.devices import Portions, numbers_multiplied, usable_device
 from qa_lightning.answerer.loading import DecisionSettings, Reader
 from qa_lightning.attention import pin_bigbird_attention
 from qa_lightning.backbones import (
@@ -35,6 +35,10 @@ def network_of(family: matrix.Family) -> Any:
     torch.manual_seed(0)
     values = matrix.plain_values(family, tokenizer_of(family.tokenizer))
     return build_network(network_config(values)).eval()
+
+
+def autocast_to(numbers: torch.dtype) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=numbers == torch.bfloat16)
 
 
 def batch_of(network: Any) -> dict[str, torch.Tensor]:
@@ -70,20 +74,58 @@ def test_in_bf16_a_network_says_nearly_the_same_in_float32(name: str) -> None:
     kind = network.config.model_type
     if kind in FLOAT32_ALONE:
         with pytest.raises(InputError, match="Take float32"):
-            reads_in_bfloat16("bf16", torch.device("cpu"), model_type=kind)
-        assert not reads_in_bfloat16("auto", torch.device("cpu"), model_type=kind)
+            numbers_multiplied("bf16", torch.device("cpu"), model_type=kind)
+        found = numbers_multiplied("auto", torch.device("cpu"), model_type=kind)
+        assert found == torch.float32
         return
     batch = batch_of(network)
     real = batch["attention_mask"].bool()
     with torch.inference_mode():
         expected = span_logits(network, batch)
         with torch.autocast("cpu", torch.bfloat16):
-            found = span_logits(fast_network(network, bf16=True), batch)
+            found = span_logits(fast_network(network, numbers=torch.bfloat16), batch)
     for theirs, ours in zip(expected, found, strict=True):
         assert ours.dtype == torch.float32
         error = (ours[real] - theirs[real]).norm() / theirs[real].norm()
         assert error < 0.05
     assert {p.dtype for p in network.parameters()} <= {torch.float32}
+
+
+@pytest.mark.parametrize("name", matrix.parameters())
+def test_in_int8_a_network_says_nearly_the_same_in_float32(name: str) -> None:
+    network = network_of(matrix.FAMILIES[name])
+    batch = batch_of(network)
+    real = batch["attention_mask"].bool()
+    with torch.inference_mode():
+        expected = span_logits(network, batch)
+        found = span_logits(fast_network(network, numbers=torch.int8), batch)
+    for theirs, ours in zip(expected, found, strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours[real] - theirs[real]).norm() / theirs[real].norm() < 0.1
+    assert {p.dtype for p in network.parameters()} <= {torch.float32}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_product_in_int8_errs_by_half_a_step_a_number_and_row_by_row(seed: int) -> None:
+    """The bound is of the arithmetic: either factor is off by half a step at most."""
+    draw = torch.Generator().manual_seed(seed)
+    many, wide, out = (int(torch.randint(1, 90, (1,), generator=draw)) for _ in range(3))
+    layer = nn.Linear(wide, out, bias=seed % 3 > 0)
+    layer.weight.data = torch.randn(out, wide, generator=draw) * torch.rand(out, 1, generator=draw)
+    layer.weight.data[0] = 0
+    states = torch.randn(2, many, wide, generator=draw) * 10 ** (seed % 5 - 2)
+    states[0, 0] = 0
+    fast = fast_network(nn.Sequential(layer).eval(), numbers=torch.int8)
+    with torch.inference_mode():
+        expected, found = layer(states), fast(states)
+        alone = torch.stack([torch.cat([fast(row[None]) for row in half]) for half in states])
+        assert fast(states[:, :0]).shape == (2, 0, out)
+    step_o, step_n1 = layer.weight.abs().amax(1) / 127, states.abs().amax(2, keepdim=True) / 127
+    weight_o, state_n1 = layer.weight.abs().sum(1), states.abs().sum(2, keepdim=True)
+    bound = weight_o * step_n1 / 2 + state_n1 * step_o / 2 + wide * step_n1 * step_o / 4
+    assert ((found - expected).abs() <= bound + 1e-5 * expected.abs() + 1e-7).all()
+    assert torch.equal(alone, found)  # whoever stands beside it
+    assert not torch.equal(found, expected) or not expected.any()
 
 
 def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
@@ -99,17 +141,17 @@ def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
     assert fast_network(half) is half
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("numbers", [torch.float32, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("name", ["longformer", "bert", "modernbert"])
-def test_a_network_that_is_trained_on_is_followed_whole(name: str, bf16: bool) -> None:
+def test_a_network_that_is_trained_on_is_followed_whole(name: str, numbers: torch.dtype) -> None:
     """Half of its tensors are shared and half laid out anew: they must not be of two networks."""
     network = network_of(matrix.FAMILIES[name])
     head = next(module for module in network.modules() if getattr(module, "out_features", 0) == 2)
-    fast, batch = fast_network(network, bf16=bf16), batch_of(network)
+    fast, batch = fast_network(network, numbers=numbers), batch_of(network)
     earlier = {key: tensor.clone() for key, tensor in network.state_dict().items()}
 
     def logits(read: Any) -> torch.Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), autocast_to(numbers):
             return torch.stack(span_logits(read, batch))[:, batch["attention_mask"].bool()]
 
     found = [logits(fast)]
@@ -122,7 +164,7 @@ def test_a_network_that_is_trained_on_is_followed_whole(name: str, bf16: bool) -
     ):
         change()
         found.append(logits(fast))
-        torch.testing.assert_close(found[-1], logits(fast_network(network, bf16=bf16)))
+        torch.testing.assert_close(found[-1], logits(fast_network(network, numbers=numbers)))
         assert not torch.allclose(found[-1], found[-2], atol=1e-3)
     torch.testing.assert_close(found[2], found[0])
 
@@ -139,7 +181,7 @@ with torch.inference_mode():
     expected = layer(states)
     torch.testing.assert_close(fast_network(layer)(states), expected)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = fast_network(layer, bf16=True)(states)
+        rounded = fast_network(layer, numbers=torch.bfloat16)(states)
     torch.testing.assert_close(rounded.float(), expected, rtol=0.05, atol=0.05)
 """
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": limit}
@@ -285,11 +327,25 @@ def test_bf16_without_gain_is_said(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("int8", "less than 1.5 times as fast"),
-        ("bf-16", "float32, bf16, auto"),
+        ("int4", "float32, bf16, int8, auto"),
+        ("bf-16", "float32, bf16, int8, auto"),
         (None, "got a NoneType"),
     ],
 )
 def test_other_precisions_are_refused_before_anything_is_loaded(wrong: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):
         QuestionAnswerer.from_checkpoint("there is none", precision=wrong)
+
+
+def test_int8_is_for_processors_that_multiply_it_and_for_weights_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = small_network()
+    capabilities = {"avx512_vnni": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert answerer_with(network, Portions(64, 0), "int8").answer("Quem?", "O rio Tejo.").n_best
+    with pytest.raises(InputError, match=r"weights in torch\.bfloat16.*got 'int8'"):
+        answerer_with(small_network().to(torch.bfloat16), Portions(64, 0), "int8")
+    capabilities["avx512_vnni"] = False
+    with pytest.raises(InputError, match="int8 is for processors that multiply it"):
+        answerer_with(network, Portions(64, 0), "int8")

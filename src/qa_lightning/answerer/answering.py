@@ -16,7 +16,7 @@ from qa_lightning.answerer.devices import (
     PRECISION_RULE,
     Portions,
     best_device,
-    reads_in_bfloat16,
+    numbers_multiplied,
     usable_device,
 )
 from qa_lightning.answerer.explaining import explained
@@ -56,8 +56,8 @@ class QuestionAnswerer:
         device: where to run; None is CUDA, else MPS, else the CPU.
         tokens_per_batch: tokens the network reads at a time, padding included; None is what is
             fast on the device.
-        precision: ``float32``; ``bf16``: products in bfloat16, scores in float32; ``auto``: bf16
-            where the device multiplies it, else float32.
+        precision: of the products; scores are in float32: ``float32``; ``bf16``; ``int8``, with
+            ten times its error; ``auto``: bf16 where the device multiplies it, else float32.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class QuestionAnswerer:
         reader.network.to(self.device)  # type: ignore[arg-type]
         self._cutter = WindowCutter(reader.tokenizer, reader.windows, lock=reader.lock)
         portions = Portions.for_device(self.device, tokens=tokens_per_batch)
-        bf16 = reads_in_bfloat16(
+        numbers = numbers_multiplied(
             precision,
             self.device,
             model_type=str(reader.network.config.model_type),
             dtype=reader.network.dtype,
         )
-        self._runner = WindowRunner(reader, self.device, portions=portions, bf16=bf16)
+        self._runner = WindowRunner(reader, self.device, portions=portions, numbers=numbers)
 
     @classmethod
     def from_checkpoint(
@@ -106,7 +106,8 @@ class QuestionAnswerer:
             tokens_per_batch: tokens the network reads at a time, padding included; None is what
                 is fast on the device.
             precision: of the products: ``float32``; ``bf16``, in which answers may differ a
-                little; ``auto``: bf16 where the device multiplies it, else float32.
+                little; ``int8``, in which they differ more; ``auto``: bf16 where the device
+                multiplies it, else float32.
 
         Raises:
             InputError: there is none, or it cannot answer questions.

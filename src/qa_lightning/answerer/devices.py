@@ -10,24 +10,13 @@ from numpy.typing import NDArray
 
 from qa_lightning.backbones import FLOAT32_ALONE
 from qa_lightning.errors import InputError
-from qa_lightning.processors import multiplies_bfloat16
-from qa_lightning.ranges import Rule, one_of
+from qa_lightning.processors import multiplies_bfloat16, multiplies_int8
+from qa_lightning.ranges import one_of
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = ("float32", "bf16", "auto")
-_NO_INT8 = (
-    "to be float32, bf16 or auto, and not int8: where processors multiply no bfloat16 it reads a "
-    "window of 384 tokens less than 1.5 times as fast as float32, and elsewhere bf16 is as fast, "
-    "with a sixth of its error (`benchmarks/precision.py`); `export --format onnx --quantize int8` "
-    "writes one for onnxruntime"
-)
-_KNOWN = one_of(PRECISIONS)
-PRECISION_RULE = Rule(
-    lambda value: _NO_INT8 if value == "int8" else str(_KNOWN.expected),
-    "auto is bf16 where the device multiplies it, else float32.",
-    _KNOWN.holds,
-)
+PRECISIONS = ("float32", "bf16", "int8", "auto")
+PRECISION_RULE = one_of(PRECISIONS)
 
 
 def best_device() -> str:
@@ -54,14 +43,14 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def reads_in_bfloat16(
+def numbers_multiplied(
     precision: str,
     device: torch.device,
     *,
     model_type: str,
     dtype: torch.dtype = torch.float32,
-) -> bool:
-    """Return whether a precision means bfloat16 for a network on a device.
+) -> torch.dtype:
+    """Return the numbers that a precision means for the products of a network on a device.
 
     Args:
         precision: one of ``PRECISIONS``.
@@ -70,23 +59,42 @@ def reads_in_bfloat16(
         dtype: of the network's weights; halves of another kind are left as they are.
 
     Raises:
-        InputError: it means that, and the family or the weights cannot.
+        InputError: the device, the family or the weights cannot.
     """
+    if precision == "int8":
+        _check_int8(device, dtype)
+        return torch.int8
     if model_type in FLOAT32_ALONE and precision == "bf16":
         raise InputError(
-            f"Expected `precision` to be float32 with a network of type {model_type!r}, which "
-            f"transformers computes in nothing else; got {precision!r}. Take float32, or auto."
+            f"Expected `precision` not to be bf16 with a network of type {model_type!r}, which "
+            "transformers computes in float32 alone. Take float32, or auto."
         )
     if dtype == torch.float16 and precision == "bf16":
-        raise InputError(
-            f"Expected `precision` to be float32 or auto with weights in {dtype}, which are "
-            f"multiplied as they are; got {precision!r}. Or leave out `dtype`."
-        )
+        raise _mixed(precision, dtype)
     can = model_type not in FLOAT32_ALONE and dtype != torch.float16
     fast = can and multiplies_bfloat16(device)
     if precision == "bf16" and not fast:
         log.warning("%s does not multiply bfloat16: `precision` float32 is faster here", device)
-    return precision == "bf16" or (precision == "auto" and fast)
+    halves = precision == "bf16" or (precision == "auto" and fast)
+    return torch.bfloat16 if halves else torch.float32
+
+
+def _check_int8(device: torch.device, dtype: torch.dtype) -> None:
+    if dtype != torch.float32:
+        raise _mixed("int8", dtype)
+    if not multiplies_int8(device):
+        raise InputError(
+            f"Expected `precision` to be float32, bf16 or auto on {device}: int8 is for processors "
+            "that multiply it (AVX512-VNNI, AMX), and gains too little elsewhere for its errors. "
+            "`export --format onnx --quantize int8` writes a model for onnxruntime."
+        )
+
+
+def _mixed(precision: str, dtype: torch.dtype) -> InputError:
+    return InputError(
+        f"Expected `precision` to be float32 or auto with weights in {dtype}, which are multiplied "
+        f"as they are; got {precision!r}. Or leave out `dtype`."
+    )
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,19 @@ class WindowRunner:
         reader: network and settings.
         device: where the network is.
         portions: how windows are put together to batches.
-        bf16: multiply in bfloat16.
+        numbers: that products multiply (see ``fast_network``).
     """
 
     def __init__(
-        self, reader: Reader, device: torch.device, *, portions: Portions, bf16: bool = False
+        self,
+        reader: Reader,
+        device: torch.device,
+        *,
+        portions: Portions,
+        numbers: torch.dtype = torch.float32,
     ) -> None:
-        self._network = fast_network(reader.network, bf16=bf16)
-        self._bf16 = bf16
+        self._network = fast_network(reader.network, numbers=numbers)
+        self._bf16 = numbers == torch.bfloat16
         self._decision = reader.decision
         self._device = device
         self._portions = portions

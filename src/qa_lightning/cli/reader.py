@@ -23,7 +23,7 @@ def add_reader(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         default="float32",
-        help="of the network's products: float32, bf16, or auto (bf16 where the device has it)",
+        help="of the network's products: float32, bf16, int8, auto (bf16 where the device has it)",
     )
     parser.add_argument("--revision", type=str | None, default=None, help="of a model on the Hub")
 
