@@ -22,7 +22,7 @@ from qa_lightning.alignment.shown import shown_answers
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
-ALIGNMENT_VERSION: Final = 11
+ALIGNMENT_VERSION: Final = 12
 DEFAULT_THRESHOLD: Final = 0.85
 POLICIES: Final = ("repair", "drop", "no_answer", "keep", "strict")
 
@@ -140,7 +140,7 @@ def _audit(
         dropped=dropped,
         language=language,
         drifted=sum(one.drifted for one in flat),
-        offset_unit=offsets.unit,
+        offset_unit=offsets.told_unit,
         offsets_are_noise=offsets.are_noise or offsets.zeros_are_noise,
         places_are_searched=offsets.are_searched,
         inside_letters=sum(one.inside_letter for one in flat),

@@ -1,5 +1,6 @@
 """Answers that stand in their context as they are: at which of their places."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -20,6 +21,11 @@ _DOUBTFUL: Final = 0.93
 AMBIGUOUS: Final = 0.5
 INSIDE_WORD: Final = 0.2
 _SLIGHT_LEAD: Final = 0.05
+# How often the place with the question's words around it is right, by its lead: fitted to the 121
+# repeated answers of XQuAD in English (56 % at .07, 72 % at .15, 87 % at .25).
+_EQUAL: Final = 0.4
+_STEEPNESS: Final = 9.0
+_REWRITTEN: Final = 0.86  # of squad_v1_pt, whose texts are written otherwise: 11 of 13 by a reader
 _LONGEST_INFLECTION: Final = 2
 # A text of so many letters is not found inside other words by chance; where the words of the
 # language are known, what a shorter one means is looked for first.
@@ -123,12 +129,15 @@ def _kept(stays: AlignedSpan, here: Place, rival: Place | None, context: str) ->
     return stays._replace(confidence=min(confidence, stays.confidence))
 
 
-def find_elsewhere(
-    wanted: Wanted, question: str, start: int, offsets: Offsets
-) -> AlignedSpan | None:
+def find_elsewhere(wanted: Wanted, question: str, place: int | None) -> AlignedSpan | None:
     """Return the span of an answer whose text stands elsewhere than its offset says.
 
     None where it stands nowhere as whole words.
+
+    Args:
+        wanted: the answer.
+        question: whose words tell apart equally good places.
+        place: the character at which the offset points; None where it says nothing.
     """
     is_known = wanted.context.lexicon.has_words
     for find, sure, shortest in (
@@ -142,20 +151,28 @@ def find_elsewhere(
         places = supported(whole, wanted, question) if len(whole) > 1 else []
         if not places:
             return found_at(whole[0], wanted, sure)
-        if (nearest := _much_nearer(whole, start, offsets)) is not None:
+        if (nearest := _much_nearer(whole, place)) is not None:
             return found_at(nearest, wanted, _DOUBTFUL, drifted=True)
         best, second, *_ = sorted(places, key=lambda one: (-one.support, one.where.start_char))
-        is_clear = best.support - second.support >= _SLIGHT_LEAD
-        return found_at(best.where, wanted, _CHANGED if is_clear else AMBIGUOUS)
+        confidence = _confidence_of(best.support - second.support, is_same=sure == SURE)
+        return found_at(best.where, wanted, confidence)
     return None
 
 
-def _much_nearer(found: Sequence[Occurrence], start: int, offsets: Offsets) -> Occurrence | None:
+def _confidence_of(lead: float, *, is_same: bool) -> float:
+    """Return how likely the place is right that the question fits better than all others."""
+    right = 1.0 / (1.0 + math.exp(_EQUAL - _STEEPNESS * lead))
+    if lead >= _SLIGHT_LEAD and not is_same:
+        right = max(right, _REWRITTEN)
+    return min(right, _CHANGED)
+
+
+def _much_nearer(found: Sequence[Occurrence], place: int | None) -> Occurrence | None:
     """Return the occurrence that a widely drifting offset is much nearer to than to any other."""
-    if not offsets.say_something(start):
+    if place is None:
         return None
-    first, second, *_ = sorted(found, key=lambda one: abs(one.start_char - start))
-    apart, other = abs(first.start_char - start), abs(second.start_char - start)
+    first, second, *_ = sorted(found, key=lambda one: abs(one.start_char - place))
+    apart, other = abs(first.start_char - place), abs(second.start_char - place)
     return first if apart <= _FARTHEST_DRIFT and _MUCH_NEARER * apart <= other else None
 
 

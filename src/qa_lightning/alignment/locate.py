@@ -17,8 +17,8 @@ from qa_lightning.alignment.exactness import (
     found_at,
 )
 from qa_lightning.alignment.matching import CONTENDERS, Candidate, Match, Matcher
-from qa_lightning.alignment.occurrences import Wanted
-from qa_lightning.alignment.offsets import NEAR, UNKNOWN, Offsets, explained_place, nearest
+from qa_lightning.alignment.occurrences import NEAR, Wanted
+from qa_lightning.alignment.offsets import UNKNOWN, Offsets, explained_place, nearest
 from qa_lightning.alignment.questions import QuestionEvidence
 from qa_lightning.alignment.records import UNALIGNED, AlignedSpan
 from qa_lightning.alignment.words import SYMBOLS, words_of
@@ -89,13 +89,14 @@ def locate_answer(
     read = read_context(context, language)
     wanted = Wanted(answer, read)
     place = offsets.place(context, answer_start)
-    if place != answer_start and (drifted := wanted.at(place)) is not None:
+    drifted = wanted.at(place) if place is not None and place != answer_start else None
+    if drifted is not None:
         return found_at(drifted, wanted, DRIFTED, drifted=True)
     if answer_start >= 0 and context.startswith(answer, answer_start):
         return _exact(wanted, question, answer_start, offsets)
-    found = _meant(wanted, answer_start, place, offsets) or find_elsewhere(
-        wanted, question, answer_start, offsets
-    )
+    found = _meant(wanted, answer_start, place, offsets) if place is not None else None
+    pointed = place if offsets.say_something(answer_start) else None
+    found = found or find_elsewhere(wanted, question, pointed)
     return found or (_reworded(read, question, answer) if read.lexicon.has_words else UNALIGNED)
 
 
@@ -120,7 +121,7 @@ def _meant(wanted: Wanted, start: int, place: int, offsets: Offsets) -> AlignedS
         return found_at(here, wanted, SURE)
     if not offsets.say_something(start):
         return None
-    explained = explained_place(wanted, start, offsets) if offsets.unit is None else None
+    explained = explained_place(wanted, start, offsets) if offsets.told_unit is None else None
     first, end = max(place - NEAR, 0), place + NEAR + 1
     meant = nearest(wanted.in_blanks(first, end), place, offsets, explained) or nearest(
         wanted.in_folded(first, end), place, offsets

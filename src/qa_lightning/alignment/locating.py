@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from multiprocessing import get_context
+from operator import attrgetter
 from typing import Final
 
+from qa_lightning.alignment.contexts import Context, read_context
 from qa_lightning.alignment.locate import locate_answer
+from qa_lightning.alignment.neighbours import NeighboursTally
+from qa_lightning.alignment.occurrences import Wanted
 from qa_lightning.alignment.offsets import Offsets
 from qa_lightning.alignment.records import AlignedSpan
 from qa_lightning.alignment.rows import Progress, Row, by_context
@@ -18,20 +24,42 @@ def _locate_all(
     rows: Iterable[Row], language: str | None, offsets: Offsets
 ) -> list[list[AlignedSpan]]:
     """Locate the answers of some examples; the unit of work of one process."""
-    return [
-        [
-            locate_answer(
-                row.context, row.question, text, start, language=language, offsets=offsets
-            )
-            for text, start in zip(row.texts, row.starts, strict=True)
+    located: list[list[AlignedSpan]] = []
+    for context, asked in groupby(rows, key=attrgetter("context")):
+        group = list(asked)
+        known = _among(group, read_context(context, language), offsets)
+        located += [
+            [
+                locate_answer(context, row.question, text, start, language=language, offsets=known)
+                for text, start in zip(row.texts, row.starts, strict=True)
+            ]
+            for row in group
         ]
-        for row in rows
-    ]
+    return located
+
+
+def _among(group: Sequence[Row], context: Context, offsets: Offsets) -> Offsets:
+    """Return what is known of offsets with what the answers of one context show each other."""
+    if offsets.scale is None:
+        return offsets
+    tally = NeighboursTally()
+    for row in group:
+        for index, (text, start) in enumerate(zip(row.texts, row.starts, strict=True)):
+            if text.strip():
+                tally.add(Wanted(text, context), start, stands=row.stands(index))
+    return replace(offsets, neighbours=tally.of(context.text, offsets.scale))
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for first in range(0, len(rows), _CHUNK):
-        yield rows[first : first + _CHUNK]
+    """Yield rows in portions, which cut no context but one with hundreds of questions."""
+    first = 0
+    while first < len(rows):
+        end = min(first + _CHUNK, len(rows))
+        most = min(end + _CHUNK, len(rows))
+        while end < most and rows[end].context == rows[end - 1].context:
+            end += 1
+        yield rows[first:end]
+        first = end
 
 
 def locate_rows(

@@ -4,6 +4,7 @@ import html
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import takewhile
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from qa_lightning.alignment.edges import closed_end
 from qa_lightning.alignment.graphemes import cuts_grapheme, whole_graphemes
 from qa_lightning.alignment.surfaces import UNSPACED, Surface, folded, without_blanks
 
+NEAR: Final = 16  # characters: real files drift by up to 13
 _ORDINAL_MARKS: Final = "ºª"
 _UNSPACED: Final = regex.compile(f"[{UNSPACED}]")
 _SHORTEST_FOLDED: Final = 3  # "a" in another case is another word
@@ -93,6 +95,14 @@ class Wanted:
 
         What stands verbatim keeps its edges: to the form, a hyphen is part of a word or none.
         """
+        return self._anywhere if first == 0 and end is None else self._in_blanks(first, end)
+
+    @cached_property
+    def _anywhere(self) -> list[Occurrence]:
+        """Return all places, which several ask for."""
+        return self._in_blanks(0, None)
+
+    def _in_blanks(self, first: int, end: int | None) -> list[Occurrence]:
         form = without_blanks(self.answer.strip()).text.strip()
         if not form:
             return []

@@ -7,17 +7,18 @@ bytes; a file of them can. It is measured once, before any answer is looked for.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import pow  # of floats alone
 from typing import Final, NamedTuple
 
 from qa_lightning.alignment.contexts import Context, read_context
 from qa_lightning.alignment.counting import PROOF, CountingTally
 from qa_lightning.alignment.lexicon import lexicon_of
-from qa_lightning.alignment.occurrences import Occurrence, Wanted, is_whole
+from qa_lightning.alignment.neighbours import OTHER_TEXT, Anchor, Neighbours, NeighboursTally, Scale
+from qa_lightning.alignment.occurrences import NEAR, Occurrence, Wanted, is_whole
 from qa_lightning.alignment.rivals import best_rival, is_clearly_better
 from qa_lightning.alignment.units import UNITS, drifted_places, place_in
 
-NEAR: Final = 16  # characters: real files drift by up to 13
 _MISSED: Final = 3
 _CONSTANT: Final = 0.9
 # What is believed of drifts and of whole words before a file shows its own, in answers.
@@ -57,6 +58,9 @@ class Offsets:
 
     Attributes:
         unit: what they count in place of characters, of `units.UNITS`, where that is proven.
+        scale: how they go with the characters of the contexts, where no unit explains them, and
+            the answers of each context prove that they point into another text.
+        neighbours: what the answers of the context at hand show of such offsets.
         plausible: what single ones may count.
         drifts: characters from the offset to the text, of answers near it, to their number.
         whole: answers that stand as whole words.
@@ -68,6 +72,8 @@ class Offsets:
     """
 
     unit: str | None = None
+    scale: Scale | None = None
+    neighbours: Neighbours | None = None
     plausible: tuple[str, ...] = tuple(UNITS)
     drifts: Mapping[int, int] = field(default_factory=dict)
     whole: int = 0
@@ -77,12 +83,25 @@ class Offsets:
     are_noise: bool = False
     are_searched: bool = False
 
+    @property
+    def told_unit(self) -> str | None:
+        """Return what they count, in the words of the audit; None for characters."""
+        return OTHER_TEXT if self.scale is not None else self.unit
+
     def say_something(self, start: int) -> bool:
         """Tell whether an offset at which its text does not stand tells the place at all."""
         return not self.are_noise and (start > 0 or (start == 0 and self.zero_counts))
 
-    def place(self, context: str, start: int) -> int:
-        """Return the character that an offset means by the proven way of counting."""
+    def place(self, context: str, start: int, *, but: Anchor | None = None) -> int | None:
+        """Return the character that an offset means by the proven way of counting; None of none.
+
+        Args:
+            context: raw context.
+            start: the offset.
+            but: what the answer in question shows of offsets, which proves nothing of itself.
+        """
+        if self.neighbours is not None:
+            return self.neighbours.place(start, but=but)
         return place_in(context, self.unit, start) if self.unit else start
 
     def weight(self, one: Occurrence, drift: int) -> float:
@@ -147,6 +166,7 @@ class _Tally:
     """Count what the answers of a data set show of its offsets."""
 
     counting: CountingTally = field(default_factory=CountingTally)
+    neighbours: NeighboursTally = field(default_factory=NeighboursTally)
     drifts: Counter[int] = field(default_factory=Counter)
     whole: Counter[bool] = field(default_factory=Counter)
     repeated: list[Stated] = field(default_factory=list)
@@ -162,7 +182,8 @@ class _Tally:
             self.repeated.append(one)
             self.first += first == one.start
 
-    def add_missed(self, wanted: Wanted, start: int, place: int) -> None:
+    def add_missed(self, wanted: Wanted, start: int, place: int | None) -> None:
+        place = start if place is None else place
         first, end = max(place - NEAR, 0), place + NEAR + 1
         near = wanted.in_blanks(first, end)
         if start <= 0:
@@ -175,7 +196,7 @@ class _Tally:
             self.drifts[near[0].start_char - place] += 1
             self.whole[near[0].is_whole] += 1
 
-    def offsets(self, unit: str | None, language: str | None) -> Offsets:
+    def offsets(self, unit: str | None, scale: Scale | None, language: str | None) -> Offsets:
         near = self.drifts.total()
         zeros_are_noise = self.zero_missed >= _MISSED and self.zero_missed > self.zero_near
         are_noise = self.far >= _MISSED and self.far > _MISSED * near
@@ -183,6 +204,7 @@ class _Tally:
         is_search = is_search and self.first >= _FIRST * len(self.repeated)
         return Offsets(
             unit=unit,
+            scale=scale,
             plausible=self.counting.plausible(),
             drifts=dict(self.drifts),
             whole=self.whole[True],
@@ -226,18 +248,24 @@ def measure_offsets(answers: Iterable[Stated], language: str | None) -> Offsets:
         language: ISO 639-1 code of the data; None for one that is not known.
     """
     tally = _Tally()
-    missed: list[Stated] = []
+    missed: list[tuple[Stated, Anchor | None]] = []
     for one in answers:
         stands = one.start >= 0 and one.context.startswith(one.text, one.start)
         if one.text.strip():
-            tally.counting.add(Wanted(one.text, _read(one.context)), one.start, stands=stands)
+            wanted = Wanted(one.text, _read(one.context))
+            tally.counting.add(wanted, one.start, stands=stands)
+            anchor = tally.neighbours.add(wanted, one.start, stands=stands)
             if stands:
                 tally.add_exact(one)
             else:
-                missed.append(one)
+                missed.append((one, anchor))
     unit = tally.counting.proven()
-    known = Offsets(unit=unit)
-    for one in missed:
-        wanted = Wanted(one.text, _read(one.context))
-        tally.add_missed(wanted, one.start, known.place(one.context, one.start))
-    return tally.offsets(unit, language)
+    scale = tally.neighbours.proven() if unit is None else None
+    for context, group in groupby(missed, key=lambda pair: pair[0].context):
+        known = Offsets(unit=unit)
+        if scale is not None:
+            known = Offsets(neighbours=tally.neighbours.of(context, scale))
+        for one, anchor in group:
+            place = known.place(context, one.start, but=anchor)
+            tally.add_missed(Wanted(one.text, _read(context)), one.start, place)
+    return tally.offsets(unit, scale, language)
