@@ -30,6 +30,8 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it
+
 import httpx
 
 from _timing import print_table

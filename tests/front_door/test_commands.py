@@ -42,6 +42,18 @@ def test_nothing_heavy_is_imported_to_answer_at_once(arguments: tuple[str, ...])
     assert not imported & HEAVY
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_their_core_to_others(
+    given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMP reads the variable when torch is loaded, which no command has done before."""
+    monkeypatch.setitem(os.environ, "OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delitem(os.environ, "OMP_WAIT_POLICY")
+    main(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == kept
+
+
 def test_help_and_version_answer_within_a_second() -> None:
     scripts = Path(sys.executable).parent
     for program in ((str(scripts / "lightning"),), (str(scripts / "qa-lightning"),)):
