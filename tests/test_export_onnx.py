@@ -135,11 +135,27 @@ def test_the_runner_is_a_command(exported: Path, tmp_path: Path) -> None:
     found = Answerer(exported).answer(QUESTIONS[0], text)
     assert json.loads(told(QUESTIONS[0], "document.txt").stdout) == found
     document.write_bytes("São Tomé".encode("latin-1"))
-    for wrong in ((), (QUESTIONS[0],), (QUESTIONS[0], "absent.txt"), (QUESTIONS[0], document)):
+    text = tmp_path / "text.txt"
+    text.touch()
+    absent = (QUESTIONS[0], "absent.txt")
+    for wrong in ((), (QUESTIONS[0],), absent, (QUESTIONS[0], document), (" \n", text)):
         refused = told(*wrong)
         assert refused.returncode
         assert refused.stderr.startswith(b"Expected")
         assert not refused.stdout
+
+
+@pytest.mark.parametrize("question", ["", " ", "\n\t", "\u00a0\u2003", "\x1c", None, 7, b"Onde?"])
+@pytest.mark.parametrize("text", ["", " ", "Alba nasceu em Faro.", None, ["Alba"]])
+def test_who_asks_nothing_is_told_so_by_both(
+    question: Any, text: Any, exported: Path, checkpoint: Path
+) -> None:
+    runner, answerer = Answerer(exported), QuestionAnswerer.from_checkpoint(checkpoint)
+    for asked in (question, "Onde?" if text is None or isinstance(text, list) else question):
+        with pytest.raises(InputError, match="Expected"):
+            answerer.answer(asked, text)
+        with pytest.raises(ValueError, match="Expected a question that is not blank, and the text"):
+            runner.answer(asked, text)
 
 
 def test_any_batch_has_the_networks_logits(exported: Path, checkpoint: Path) -> None:

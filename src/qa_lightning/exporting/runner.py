@@ -33,6 +33,8 @@ class Answerer:
     def answer(self, question: str, document: str) -> dict[str, Any]:
         """Return the answer, null where there is none, and the other best ones."""
         s = self.settings
+        if not (isinstance(question, str) and isinstance(document, str) and question.strip()):
+            raise ValueError("Expected a question that is not blank, and the text of a document.")
         asked, read = map(self._tokens, (question.lstrip(), document))
         asked_ids = asked.ids[: s["max_question_length"]]
         offset_n2 = np.array(read.offsets, int).reshape(-1, 2)
@@ -40,7 +42,9 @@ class Answerer:
         room = s["max_length"] - sum(map(len, s["special_tokens"])) - len(asked_ids)
         step, count = room - s["doc_stride"], len(read.ids)
         if step <= 0:
-            raise ValueError("The question leaves no room for the document: ask a shorter one.")
+            raise ValueError(
+                "Expected a shorter question; it leaves a window no room for the document."
+            )
         spans: dict[tuple[int, int], float] = {}
         null_scores = []
         for low in range(0, max(0, count - room) + step, step):
@@ -123,8 +127,10 @@ def main(arguments: list[str]) -> str | None:
         # As it stands: other ends of lines are other tokens, and other places in the file.
         document = Path(file).read_bytes().decode("utf-8-sig")
         told = Answerer(Path(__file__).parent).answer(question, document)
-    except (OSError, ValueError) as error:
-        return f"Expected a question and a text in UTF-8; {file}: {error}"
+    except (OSError, UnicodeDecodeError) as error:
+        return f"Expected a text in UTF-8; {file}: {error}"
+    except ValueError as error:
+        return str(error)
     sys.stdout.buffer.write(json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n")
     return None
 
