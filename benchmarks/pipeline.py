@@ -125,8 +125,10 @@ def windows_of(answerer: QuestionAnswerer, row: Row) -> Iterator[Window]:
         table, dataset = WindowTable(rows), WindowDataset(rows)
         for number in range(len(dataset)):
             batch = answerer._runner._collate(dataset.__getitems__([number]))
+            runner = answerer._runner
             with torch.inference_mode():
-                logits_2l = np.stack([x[0].numpy() for x in answerer._runner._logits(batch)])
+                logits = runner._logits(runner._network.now(), batch)
+            logits_2l = np.stack([tensor[0].numpy() for tensor in logits])
             first = int(batch["context_mask"][0].int().argmax())
             ids = batch["input_ids"][0].tolist()
             yield Window(ids, logits_2l, table.context_offsets(number), first)

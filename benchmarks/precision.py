@@ -40,7 +40,7 @@ from _machine import processor
 from _proof import base_model, read_rows
 from _timing import interleaved_medians, print_table
 from qa_lightning.answerer import QuestionAnswerer
-from qa_lightning.backbones import fast_network
+from qa_lightning.backbones import FollowedNetwork, fast_network
 from qa_lightning.calibration import expected_calibration_error
 from qa_lightning.demo import demo_rows
 from qa_lightning.scores import squad_scores
@@ -125,7 +125,7 @@ def answers(checkpoint: Path, rows: list[dict[str, Any]], told_of: str) -> None:
     }
     readers["quantize_dynamic"] = QuestionAnswerer.from_checkpoint(checkpoint, device="cpu")
     runner = readers["quantize_dynamic"]._runner
-    runner._network = int8_of_torch(readers["float32"].reader.network)
+    runner._network = FollowedNetwork(int8_of_torch(readers["float32"].reader.network))
     found = {name: reader.answer_batch(asked) for name, reader in readers.items()}
     golds = {str(n): row["answers"]["text"] for n, row in enumerate(rows)}
     lines = []

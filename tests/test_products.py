@@ -2,8 +2,11 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +15,14 @@ import torch
 from torch import nn
 
 import matrix_support as matrix
-from answerer_support import small_network, tokenizer_once
-from qa_lightning.answerer import QuestionAnswerer, running
+from answerer_support import small_network, tokenizer_once, write_checkpoint
+from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.answerer.devices import Portions, numbers_multiplied, usable_device
 from qa_lightning.answerer.loading import DecisionSettings, Reader
 from qa_lightning.attention import pin_bigbird_attention
 from qa_lightning.backbones import (
     FLOAT32_ALONE,
+    FollowedNetwork,
     build_network,
     fast_network,
     model_inputs,
@@ -137,36 +141,110 @@ def test_a_layer_that_others_listen_to_computes_as_it_was_written() -> None:
     replaced = nn.Sequential(nn.Linear(4, 4))
     replaced[0].forward = lambda states: 0 * states
     assert not fast_network(replaced)(torch.ones(1, 4)).any()
-    half = nn.Sequential(nn.Linear(4, 4)).to(torch.bfloat16)
+    half = nn.Sequential(nn.Linear(4, 4)).to(torch.bfloat16).eval()
     assert fast_network(half) is half
+
+
+def written(linear: nn.Linear) -> None:
+    linear.weight.data.mul_(-30)
+
+
+def written_by_numpy(linear: nn.Linear) -> None:
+    linear.weight.detach().numpy()[1::3] += 2
+
+
+def written_in_inference(linear: nn.Linear) -> None:
+    with torch.inference_mode():
+        linear.weight[::2].sub_(2)
+
+
+def turned_round(linear: nn.Linear) -> None:
+    linear.weight.data.copy_(linear.weight.flip(0).roll(1, 1))
+
+
+def pointed_elsewhere(linear: nn.Linear) -> None:
+    linear.weight.data = torch.randn(linear.weight.shape[::-1]).T
+
+
+def replaced(linear: nn.Linear) -> None:
+    linear.weight = nn.Parameter(torch.randn(linear.weight.shape))
+
+
+def listened_to(linear: nn.Linear) -> None:
+    linear.register_forward_hook(lambda _, __, found: -found)
+
+
+HIDDEN = [written, written_by_numpy, turned_round]  # from torch's versions
+WAYS = [*HIDDEN, written_in_inference, pointed_elsewhere, replaced, listened_to]
 
 
 @pytest.mark.parametrize("numbers", [torch.float32, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("name", ["longformer", "bert", "modernbert"])
-def test_a_network_that_is_trained_on_is_followed_whole(name: str, numbers: torch.dtype) -> None:
-    """Half of its tensors are shared and half laid out anew: they must not be of two networks."""
+@pytest.mark.parametrize("own", [False, True])
+def test_a_network_that_is_changed_in_any_way_is_followed_whole(
+    name: str, numbers: torch.dtype, own: bool
+) -> None:
+    """Nothing of it may be of another time: by whom and how its weights are changed is not seen."""
     network = network_of(matrix.FAMILIES[name])
-    head = next(module for module in network.modules() if getattr(module, "out_features", 0) == 2)
-    fast, batch = fast_network(network, numbers=numbers), batch_of(network)
+    batch, draw = batch_of(network), random.Random(name)
+    followed = FollowedNetwork(network, numbers=numbers, own=own)
     earlier = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
+    sum(tensor.sum() for tensor in span_logits(network, batch)).backward()
+    linears = [m for name, m in network.named_modules() if re.search(r"\d.output.dense|Wo", name)]
 
     def logits(read: Any) -> torch.Tensor:
         with torch.inference_mode(), autocast_to(numbers):
             return torch.stack(span_logits(read, batch))[:, batch["attention_mask"].bool()]
 
-    found = [logits(fast)]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
-    sum(tensor.sum() for tensor in span_logits(network, batch)).backward()
-    for change in (
-        optimizer.step,
-        lambda: network.load_state_dict(earlier),
-        lambda: setattr(head.weight, "data", torch.randn(head.weight.shape)),
-    ):
+    def another_head() -> None:
+        name = "classifier" if hasattr(network, "classifier") else "qa_outputs"
+        setattr(network, name, nn.Linear(getattr(network, name).in_features, 2))
+
+    ways = [way for way in WAYS if not (own and way == written_by_numpy)]  # no first row in it
+    changes = [partial(way, draw.choice(linears)) for way in ways]
+    draw.shuffle(changes)
+    changes += [optimizer.step, another_head, lambda: network.load_state_dict(earlier, assign=True)]
+    found = [logits(followed.now())]
+    for change in changes:
         change()
-        found.append(logits(fast))
+        found.append(logits(followed.now()))
         torch.testing.assert_close(found[-1], logits(fast_network(network, numbers=numbers)))
-        assert not torch.allclose(found[-1], found[-2], atol=1e-3)
-    torch.testing.assert_close(found[2], found[0])
+        if numbers == torch.float32:
+            torch.testing.assert_close(found[-1], logits(network), rtol=1e-3, atol=1e-4)
+        assert not torch.allclose(found[-1], found[-2], atol=1e-3), change
+    assert followed.now() is followed.now()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_network_in_training_is_read_without_dropout_and_left_in_training(
+    elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "multiplies_by_onednn", lambda _: not elsewhere)
+    network = small_network().train()
+    answerer = answerer_with(network, Portions(9_999, 0))
+    answers = [answerer.answer("Que foz é essa?", "Lima fica na foz do Tejo.") for _ in range(3)]
+    assert network.training
+    network.eval()
+    answers.append(answerer.answer("Que foz é essa?", "Lima fica na foz do Tejo."))
+    network.train()
+    answers.append(answerer.answer("Que foz é essa?", "Lima fica na foz do Tejo."))
+    assert len({answer.text for answer in answers}) == 1
+    assert [a.score for a in answers] == pytest.approx([answers[0].score] * len(answers), abs=1e-4)
+
+
+def test_only_a_network_that_was_loaded_is_its_answerers_own(tmp_path: Path) -> None:
+    loaded = QuestionAnswerer.from_checkpoint(write_checkpoint(tmp_path / "a.ckpt"), device="cpu")
+    assert loaded.reader.own
+    assert loaded.with_settings(temperature=2.0).reader.own
+    network = small_network()
+    answerer = answerer_with(network, Portions(9_999, 0))
+    row = "Que foz é essa?", "Lima fica na foz do Tejo."
+    before = answerer.answer(*row)
+    network.longformer.encoder.layer[0].output.dense.weight.data[1::2] += 3
+    found, expected = answerer.answer(*row), answerer_with(network, Portions(9_999, 0)).answer(*row)
+    assert found.score == pytest.approx(expected.score, abs=1e-5)
+    assert found.score != pytest.approx(before.score, abs=1e-3)
 
 
 @pytest.mark.slow  # oneDNN reads its limit once a process
@@ -190,7 +268,7 @@ with torch.inference_mode():
 
 def test_elsewhere_a_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products.platform, "machine", lambda: "aarch64")
-    network = nn.Sequential(nn.Linear(4, 4))
+    network = nn.Sequential(nn.Linear(4, 4)).eval()
     assert fast_network(network) is network
 
 
@@ -238,7 +316,7 @@ def test_answers_are_those_of_the_plain_network_and_of_windows_read_alone(
             if parameter.ndim == 2 and len(parameter) == 2:  # the head's: clear differences
                 parameter.data.mul_(40)
     with monkeypatch.context() as patched:
-        patched.setattr(running, "fast_network", lambda network, **_: network)
+        patched.setattr(products, "fast_network", lambda network, **_: network)
         plain = answerer_with(network, Portions(tokens=1, padding=0))
     ways = [Portions(tokens, padding) for tokens in (200, 9_999) for padding in (0, 9_999)]
     ways.append(Portions.for_device(torch.device("cpu")))

@@ -47,9 +47,9 @@ RULES: dict[str, Rule] = {
 class QuestionAnswerer:
     """Answer questions from documents of any length, word for word, with their place.
 
-    It never changes after it is made, so threads may share it; where its network is trained on, it
-    answers as that then does. Memory does not grow with the length of a document beyond its own
-    tokens, nor with the number of questions of a stream.
+    It never changes after it is made, so threads may share it; where its network is changed, it
+    answers as that then does, without dropout. Memory does not grow with the length of a document
+    beyond its own tokens, nor with the number of questions of a stream.
 
     Args:
         reader: network, tokenizer and settings (see ``from_checkpoint``).
@@ -113,7 +113,7 @@ class QuestionAnswerer:
             InputError: there is none, or it cannot answer questions.
         """
         check(RULES, {"precision": precision}, prefix="")
-        reader = load_reader(source, revision=revision, dtype=dtype)
+        reader = replace(load_reader(source, revision=revision, dtype=dtype), own=True)
         return cls(reader, device=device, tokens_per_batch=tokens_per_batch, precision=precision)
 
     @classmethod
@@ -147,7 +147,7 @@ class QuestionAnswerer:
                 "`module.configure_model()`."
             )
         contents = contents_in_memory(module, datamodule, evaluation)
-        reader = reader_from_checkpoint(contents)
+        reader = replace(reader_from_checkpoint(contents), own=True)
         return cls(reader, device=device, tokens_per_batch=tokens_per_batch, precision=precision)
 
     def with_settings(

@@ -81,11 +81,8 @@ class DecisionSettings:
     @classmethod
     def from_evaluation(cls, state: Mapping[str, Any]) -> "DecisionSettings":
         """Take what the state of ``AnswerEvaluation`` says, and defaults for the rest."""
-        known = {
-            key: state[key]
-            for key in ("n_best", "max_answer_length", "window_scoring", "search")
-            if state.get(key) is not None
-        }
+        keys = "n_best", "max_answer_length", "window_scoring", "search"
+        known = {key: state[key] for key in keys if state.get(key) is not None}
         return cls(
             **known,
             word_borders=bool(state.get("word_borders")),
@@ -100,7 +97,7 @@ class Reader:
     """Hold a network that reads, and all it needs to.
 
     Attributes:
-        network: any question-answering model of transformers, in evaluation mode.
+        network: any question-answering model of transformers; it is read without dropout.
         tokenizer: a fast one.
         windows: how documents are cut.
         decision: how answers are chosen.
@@ -108,6 +105,7 @@ class Reader:
         global_attention: which tokens attend globally (Longformers only).
         language: ISO code of the training data's language, if known.
         origin: where it was loaded from.
+        own: whether nobody else holds the network, who may train it (see ``FollowedNetwork``).
         lock: held while the tokenizer works.
     """
 
@@ -119,6 +117,7 @@ class Reader:
     global_attention: GlobalAttention
     language: str | None
     origin: str
+    own: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ from qa_lightning.backbones.configs import (
 )
 from qa_lightning.backbones.families import COMPARE_TYPES, FLOAT32_ALONE, OWN_HEADS
 from qa_lightning.backbones.heads import HALVES
-from qa_lightning.backbones.products import fast_network
+from qa_lightning.backbones.products import FollowedNetwork, fast_network
 from qa_lightning.backbones.reading import span_logits
 from qa_lightning.backbones.unused import freeze_unused
 
@@ -36,6 +36,7 @@ __all__ = [
     "FLOAT32_ALONE",
     "HALVES",
     "OWN_HEADS",
+    "FollowedNetwork",
     "adapter_problems",
     "adapter_settings",
     "add_adapters",

@@ -3,16 +3,21 @@
 Torch multiplies float32 with Intel's MKL, which takes an older way on other makers' processors:
 oneDNN, which torch holds too, multiplies two and a half times as fast on an AMD EPYC of AVX-512.
 It also multiplies bfloat16 from weights that are laid out once, and whole numbers of eight bits.
+
+What is laid out is a copy, and must never be of another time than its network: ``FollowedNetwork``.
 """
 
 import copy
+import operator
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+import xxhash
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -43,11 +48,12 @@ def multiplies_by_onednn(dtype: torch.dtype = torch.float32) -> bool:
 def fast_network(network: NetworkT, *, numbers: torch.dtype = torch.float32) -> NetworkT:
     """Return a network for reading that computes the same faster, and shares all its tensors.
 
-    Where the network is trained on, it computes what that then does. It is the network itself where
-    there is nothing to gain: on other devices and processors, and in other types than float32.
+    It is in evaluation mode, and the network itself if that is too and there is nothing to gain: on
+    other devices and processors, and in other types than float32. Weights are laid out as they are
+    now; a network that may change is held by ``FollowedNetwork``.
 
     Args:
-        network: in evaluation mode, on its device.
+        network: on its device.
         numbers: that are multiplied; what is between products, and the logits, are in float32.
             ``torch.bfloat16`` is for reading under autocast to it. For ``torch.int8`` each
             token's numbers are divided by the largest of them, and each weight's by its row's, so
@@ -55,10 +61,11 @@ def fast_network(network: NetworkT, *, numbers: torch.dtype = torch.float32) -> 
     """
     is_float32 = numbers == torch.float32
     here = multiplies_by_onednn(numbers) and any(map(_is_plain, network.modules()))
-    if not here and is_float32:
+    in_training = any(module.training for module in network.modules())
+    if not here and is_float32 and not in_training:
         return network
     tensors = chain(network.parameters(), network.buffers())
-    shared = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
+    shared = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors}).eval()
     modules = list(shared.modules())
     if here:
         _multiply_by_onednn(modules, numbers)
@@ -67,6 +74,84 @@ def fast_network(network: NetworkT, *, numbers: torch.dtype = torch.float32) -> 
     if numbers == torch.bfloat16:
         _attend_by_products(shared)
     return shared
+
+
+class FollowedNetwork(Generic[NetworkT]):
+    """Hold a network beside the fast one made of it, and never let that be of another time.
+
+    A network of other layers, parameters or hooks has another fast one made of it, and so has one
+    whose weights hold other numbers, whoever wrote them in whatever way: nothing tells of what is
+    written through ``.data``. Comparing them costs as much as reading them once (a millisecond for
+    ten million), so it is done once a call, and in full only of a network that others may hold.
+
+    Args:
+        network: as for ``fast_network``, and so are ``numbers``.
+        own: nobody else holds it; but for what torch counts as written, the first row of each
+            weight stands for all.
+    """
+
+    def __init__(
+        self, network: NetworkT, *, numbers: torch.dtype = torch.float32, own: bool = False
+    ) -> None:
+        self._network, self._numbers, self._own = network, numbers, own
+        self._held = self._made()
+
+    def now(self) -> NetworkT:
+        """Return the fast network of the network as it is; threads may share it."""
+        held, parts = self._held, list(_parts(self._network))
+        is_same = len(parts) == len(held.parts) and all(map(operator.is_, parts, held.parts))
+        if not is_same or _marks(held.laid_out) != held.marks:
+            held = self._held = self._made()
+        return held.fast
+
+    def _made(self) -> "_Held[NetworkT]":
+        # What is compared comes first: who writes meanwhile is seen the next time.
+        parts = list(_parts(self._network))
+        layers: Any = filter(_is_plain, self._network.modules())
+        if not multiplies_by_onednn(self._numbers):
+            layers = ()
+        tensors = [t for layer in layers for t in (layer.weight, layer.bias) if t is not None]
+        rows = slice(1) if self._own else slice(None)
+        laid_out = [(tensor, tensor.detach()[rows].numpy()) for tensor in tensors]
+        marks = _marks(laid_out)
+        fast = fast_network(self._network, numbers=self._numbers)
+        return _Held(parts, laid_out, marks, fast)
+
+
+class _Held(NamedTuple, Generic[NetworkT]):
+    """Hold a fast network, and what it was made of: parts, and the numbers of the layers.
+
+    Attributes:
+        parts: see ``_parts``.
+        laid_out: tensors, and what is compared of each: their own memory, and no copy of it.
+        marks: see ``_marks``.
+        fast: the network that was made of these.
+    """
+
+    parts: list[object]
+    laid_out: list[tuple[Tensor, Any]]
+    marks: list[object]
+    fast: NetworkT
+
+
+def _parts(network: nn.Module) -> Iterator[object]:
+    """Yield what a network is made of; held, none of it gives its place to another unseen."""
+    for module in network.modules():
+        yield from (module, module.training, vars(module).get("forward"))
+        yield from module._parameters.values()
+        yield from module._buffers.values()
+        yield from module._forward_hooks.values()
+        yield from module._forward_pre_hooks.values()
+
+
+def _marks(laid_out: list[tuple[Tensor, Any]]) -> list[object]:
+    """Return what is another once tensors' numbers are: their places, versions and hashes."""
+    marks: list[object] = []
+    for tensor, numbers in laid_out:
+        version = 0 if tensor.is_inference() else tensor._version
+        flat: Any = np.ascontiguousarray(numbers)
+        marks.append((tensor.data_ptr(), version, xxhash.xxh3_64_intdigest(flat)))
+    return marks
 
 
 def _multiply_by_onednn(modules: list[nn.Module], dtype: torch.dtype) -> None:
@@ -108,16 +193,7 @@ def _put(linear: Any, product: Product) -> None:
 
 
 def _product(linear: Any, then: str, dtype: torch.dtype) -> Product:
-    lay_out = _rounded if dtype == torch.int8 else _laid_out
-    held = _state(linear), lay_out(linear, then, dtype)
-
-    def product(states: Tensor) -> Tensor:
-        nonlocal held
-        if held[0] != _state(linear):  # trained on: the tensors beside it are shared, and new too
-            held = _state(linear), lay_out(linear, then, dtype)
-        return held[1](states)
-
-    return product
+    return (_rounded if dtype == torch.int8 else _laid_out)(linear, then, dtype)
 
 
 def _laid_out(linear: Any, then: str, dtype: torch.dtype) -> Product:
@@ -148,12 +224,6 @@ def _rounded(linear: Any, then: str, dtype: torch.dtype) -> Product:
         return found_no.view(*states.shape[:-1], len(scale_o))
 
     return product
-
-
-def _state(linear: Any) -> list[tuple[int, int]]:
-    """Return what is another once a layer's numbers are: where they lie, and their version."""
-    tensors = (tensor for tensor in (linear.weight, linear.bias) if tensor is not None)
-    return [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
 
 
 def _keep_logits_exact(modules: list[nn.Module]) -> None:
