@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -140,6 +141,16 @@ def test_numbers_as_ids_and_names_of_ones_own_are_read_as_in_files(answer: Answe
         ({"id": ["a", None], "question": ["?"] * 2, "context": ["Em Faro."] * 2}, r"row 2: `id`"),
         ({"id": ["a"], "question": ["Onde?"], "context": [None]}, r"id 'a': `context` is missing"),
         ({"id": ["a", "a"], "question": ["?"] * 2, "context": ["b"] * 2}, "every id once"),
+        (
+            {"id": ["a", "b"], "question": np.array(["Onde?"]), "context": ["Em Faro."] * 2},
+            r"one length in `batch`; got id 2, question 1, context 2 values",
+        ),
+        ({"id": ["a", "b"], "question": ["Onde?", 7], "context": ["b"] * 2}, r"id 'b': `question`"),
+        ({"id": ["a"], "question": ["\ud83d?"], "context": ["b"]}, "holds the lone surrogate"),
+        (pa.table([["a"]] * 4, ["id", "question", "context", "context"]), "'context' stands there"),
+        (pd.DataFrame([["a"] * 3], columns=["id", "id", "question"]), "'id' stands there"),
+        (dict.fromkeys(("id", "question", "context"), np.array("a")), "Expected a batch of rows"),
+        (polars.LazyFrame({"id": ["a"]}), "Expected a batch of rows"),
         (["questions.json"], "Expected a batch of rows"),
         ({"id": "a", "question": "Onde?", "context": "Em Faro."}, "map batches and not rows"),
     ],
@@ -149,6 +160,45 @@ def test_rows_that_cannot_be_read_are_told(
 ) -> None:
     with pytest.raises(InputError, match=message):
         answer(batch)
+
+
+ARRAYS: list[Callable[[list[Any]], Any]] = [
+    list,
+    tuple,
+    np.array,
+    lambda values: np.array(values, object),
+    pa.array,
+    lambda values: pa.chunked_array([values[:1], [], values[1:]], pa.string()),
+    lambda values: pa.array(values).dictionary_encode(),
+    lambda values: pa.array(values, pa.large_string()),
+    lambda values: pd.Series(values, index=range(9, 9 + len(values))),
+    lambda values: pd.Series(values).astype("category"),
+    polars.Series,
+]
+BESIDE = [None, 2**64 - 1, "x", 1.5, object(), [], {"a": 1}, b"\xff", "\ud83d"]
+BAD = [None, 7, float("nan"), ["Onde?"], b"\xff", "\ud83d"]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_columns_in_any_company_are_answered_alike_or_told(
+    answer: AnswerQuestions, seed: int
+) -> None:
+    """Of all kinds, beside others that nobody asks for; a fault is told by its column."""
+    draw, rows = random.Random(seed), ROWS[8 : 8 + seed % 4 + 1]
+    expected = answer({key: [row[key] for row in rows] for key in rows[0]}).to_pylist()
+    made = {key: draw.choice(ARRAYS)([row[key] for row in rows]) for key in rows[0]}
+    beside = {f"x{n}": [draw.choice(BESIDE) for _ in rows] for n in range(draw.randint(0, 2))}
+    names = draw.sample([*made, *beside], len(made) + len(beside))
+    batch = {name: (made | beside)[name] for name in names}
+    check(answer(batch).to_pylist(), expected)
+    fault = draw.choice(list(made))
+    values = [row[fault] for row in rows]
+    if draw.random() < 0.3:
+        values.append(values[-1])
+    else:
+        values[-1] = draw.choice([value for value in BAD if fault != "id" or value != 7])
+    with pytest.raises(InputError, match=fault):
+        answer({**batch, fault: values})
 
 
 @pytest.mark.parametrize(

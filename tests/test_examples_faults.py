@@ -347,3 +347,22 @@ def test_what_is_long_is_told_shortly(source: Any, options: dict[str, Any]) -> N
     message = message_of(source, **options)
     assert message.startswith("Expected ")
     assert len(message) < 500
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_a_column_that_stands_there_twice_is_refused(ending: str, tmp_path: Path) -> None:
+    """Which of them is meant nobody knows; the last was taken. Others may be there as often."""
+    names = ["id", "question", "context", "context", "note", "note"]
+    for twice in (True, False):
+        chosen = names if twice else [*names[:3], *names[4:]]
+        file = tmp_path / f"{twice}.{ending}"
+        if ending == "parquet":
+            pq.write_table(pa.table([["a"]] * len(chosen), chosen), file)
+        else:
+            mark = {"csv": ",", "tsv": "\t"}[ending]
+            file.write_text("\n".join(mark.join(line) for line in (chosen, ["a"] * len(chosen))))
+    found = load_examples(tmp_path / f"False.{ending}", with_answers=False)
+    assert found["context"] == ["a"]
+    told = message_of(tmp_path / f"True.{ending}", with_answers=False)
+    assert "each column" in told
+    assert "'context' stands there 2 times" in told

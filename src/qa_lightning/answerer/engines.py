@@ -144,15 +144,20 @@ def _is_pandas(batch: object) -> bool:
 def _refuse_rows(batch: Any) -> None:
     """Refuse a single row, and a list, which would be taken for the names of files."""
     if isinstance(batch, Mapping):
-        is_batch = all(hasattr(c, "__len__") and not isinstance(c, str) for c in batch.values())
+        is_batch = all(map(_holds_values, batch.values()))
     else:
-        is_batch = hasattr(batch, "columns")
+        is_batch = hasattr(batch, "__len__") and hasattr(batch, "columns")
     if not is_batch:
         raise InputError(
             "Expected a batch of rows: a frame, an Arrow table, or columns by name; got "
             f"{shown(batch)}. Give it to `map_batches` (Ray) or `mapInPandas` (Spark), which map "
             "batches and not rows."
         )
+
+
+def _holds_values(column: Any) -> bool:
+    is_one = isinstance(column, str | bytes | Mapping) or getattr(column, "shape", None) == ()
+    return hasattr(column, "__len__") and not is_one
 
 
 def _is_empty(batch: Any) -> bool:

@@ -25,6 +25,11 @@ _FRAMES: Final = {
     ("polars", "DataFrame"),
     ("polars", "LazyFrame"),
 }
+_LISTINGS: Final = ("tolist", "to_pylist", "to_list")  # numpy's and pandas', Arrow's, polars'
+_UNFIT: Final = (
+    *(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError),
+    *(OverflowError, UnicodeEncodeError),  # numbers of more than 64 bits, halves of characters
+)
 _SHAPES: Final = (
     "a `datasets.Dataset`, a pandas or polars frame, an Arrow table, a list of dicts, what "
     "`json.load` gives of a SQuAD file, or the path of a file"
@@ -62,7 +67,7 @@ class MemorySource:
         elif isinstance(data, datasets.Dataset):
             yield dataset_batch(data, columns, origin)
         elif isinstance(data, pa.Table):
-            table = data.select(columns.wanted(data.column_names))
+            table = data.select(columns.wanted(data.column_names, origin))
             yield table_batch(table, origin, data.column_names, columns)
         else:
             pairs = list(document_rows(data, origin, columns))
@@ -89,11 +94,11 @@ def _readable(
         return pa.Table.from_batches([data])
     library = type(data).__module__.partition(".")[0]
     if (library, type(data).__name__) in _FRAMES:
-        return _frame_table(data, library)
+        return _frame_table(data, library, name)
     if isinstance(data, Mapping) and not isinstance(data, dict):
         data = dict(data)
     if isinstance(data, dict) and not _holds_splits(data):
-        return _plain(data) if not _are_columns(data) else pa.table(_plain(data))
+        return _columns_table(_plain(data), name) if _are_columns(data) else _plain(data)
     rows = [_row(each) for each in data] if _are_rows(data) else []
     if rows and all(row is not None for row in rows):
         return [_plain(row) for row in rows]
@@ -111,7 +116,7 @@ def _holds_splits(data: Mapping[str, object]) -> bool:
 
 def _are_columns(data: Mapping[str, object]) -> bool:
     """Tell columns, ``{name: values}`` as slices of data sets are, from a SQuAD document."""
-    sized = [v for v in data.values() if isinstance(v, list | tuple) or hasattr(v, "tolist")]
+    sized = [v for v in data.values() if isinstance(v, list | tuple) or _listing(v)]
     has_rows = isinstance(data.get("data"), list) or "paragraphs" in data or "qas" in data
     return bool(data) and not has_rows and len(sized) == len(data)
 
@@ -135,17 +140,40 @@ def _row(row: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def _frame_table(frame: Any, library: str) -> pa.Table | list[Any]:
+def _columns_table(data: Mapping[str, list[Any]], name: str) -> pa.Table | list[Any]:
+    """Return columns as an Arrow table, or as rows where a column holds what Arrow cannot."""
+    lengths = {column: len(values) for column, values in data.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{column} {length}" for column, length in lengths.items())
+        raise InputError(f"Expected columns of one length in `{name}`; got {told} values.")
+    try:
+        return pa.table(data)
+    except _UNFIT:
+        return [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
+
+
+def _frame_table(frame: Any, library: str, name: str) -> pa.Table | list[Any]:
     """Return a frame as an Arrow table, or as rows where a column mixes what Arrow cannot."""
     if library == "polars":
         return frame.collect().to_arrow() if hasattr(frame, "collect") else frame.to_arrow()
-    named = [name for name in frame.index.names if name is not None and name not in frame]
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(
+            f"Expected each column of `{name}` once; {twice!r} stands there more often. Rename or "
+            "drop the others."
+        )
+    named = [level for level in frame.index.names if level is not None and level not in frame]
     if named:  # an `id` is mostly there
         frame = frame.reset_index(level=named)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except _UNFIT:
         return [_plain(row) for row in frame.to_dict("records")]
+
+
+def _listing(value: Any) -> Any:
+    """Return the method that gives the values of an array or a series, if it has one."""
+    return next((getattr(value, name) for name in _LISTINGS if hasattr(value, name)), None)
 
 
 def _plain(value: Any) -> Any:
@@ -154,7 +182,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return _plain(value.tolist()) if hasattr(value, "tolist") else value
+    listing = _listing(value)
+    return _plain(listing()) if listing else value
 
 
 def _described(data: object) -> str:

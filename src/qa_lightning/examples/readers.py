@@ -171,7 +171,7 @@ def _read_parquet(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
         with open_unpacked(path) as stream:
             source = pa.BufferReader(stream.read())
     file = pq.ParquetFile(source)
-    names = columns.wanted(file.schema_arrow.names)
+    names = columns.wanted(file.schema_arrow.names, path)
     check_unfolded(file, names, path)
     table = file.read(columns=names)
     yield table_batch(table, str(path), file.schema_arrow.names, columns)
@@ -187,7 +187,7 @@ def _read_saved(path: Path, columns: ColumnNames) -> Iterator[RawBatch]:
 
 def dataset_batch(dataset: datasets.Dataset, columns: ColumnNames, origin: str) -> RawBatch:
     """Return a data set's columns as one batch, without copying what is mapped from disk."""
-    names = columns.wanted(dataset.column_names)
+    names = columns.wanted(dataset.column_names, origin)
     table = dataset.select_columns(names).with_format("arrow")[:]
     return table_batch(table, origin, dataset.column_names, columns)
 

@@ -152,10 +152,21 @@ class ColumnNames:
         if answers:
             yield "answers", self.answer_forms
 
-    def wanted(self, names: Iterable[str]) -> list[str]:
-        """Choose the columns of a file that are read at all."""
+    def wanted(self, names: Iterable[str], origin: object) -> list[str]:
+        """Choose the columns of a file that are read at all.
+
+        Raises:
+            InputError: one of them stands there twice; which is meant nobody knows.
+        """
         every = self._known() | set(CONTAINERS)
-        return [name for name in names if name in every]
+        chosen = [name for name in names if name in every]
+        for name in chosen:
+            if chosen.count(name) > 1:
+                raise InputError(
+                    f"Expected each column of {origin} once; {name!r} stands there "
+                    f"{chosen.count(name)} times. Rename or drop the others."
+                )
+        return chosen
 
     def spelled(self, names: Sequence[str]) -> list[str]:
         """Return a spreadsheet's names without blanks, and capitals where that makes them known.

@@ -20,7 +20,7 @@ def csv_rows(text: Iterator[str], path: Path, columns: ColumnNames) -> Iterator[
     """Yield the rows of a table with a header, each with the number of its first line.
 
     Raises:
-        InputError: it breaks.
+        InputError: it breaks, or a column that is read stands there twice.
     """
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     first_line = next(text, "")
@@ -29,7 +29,7 @@ def csv_rows(text: Iterator[str], path: Path, columns: ColumnNames) -> Iterator[
     rest = text if named else chain((first_line,), text)
     reader = csv.reader(rest, delimiter=delimiter, strict=True)
     try:
-        for line, row in _cell_rows(reader, columns):
+        for line, row in _cell_rows(reader, path, columns):
             yield line + bool(named), row
     except csv.Error as error:
         raise InputError(
@@ -45,12 +45,13 @@ def _delimiter(header: str) -> str:
     )
 
 
-def _cell_rows(reader: Any, columns: ColumnNames) -> Iterator[tuple[int, Row]]:
+def _cell_rows(reader: Any, path: Path, columns: ColumnNames) -> Iterator[tuple[int, Row]]:
     """Yield a mapping a record; an empty cell is an absent value, an empty record none.
 
     So is what pandas reads as absent, ``NaN`` or ``None``, unless it stands in the row's context.
     """
     header = columns.spelled(next(reader, []))
+    columns.wanted(header, path)
     texts = {*columns.id, *columns.context, *columns.question}
     line = reader.line_num + 1
     for cells in reader:
