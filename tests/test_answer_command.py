@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def test_an_answer_is_shown_in_its_place(ask: Any, checkpoint: Path) -> None:
     assert QUESTION in shown
     assert f"[[{expected.text}]]" in shown
     assert f"characters {expected.start_char}-{expected.end_char}" in shown
+
+
+def test_of_a_long_document_it_is_told_once_how_to_read_less(
+    ask: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told(context: str, *options: object) -> list[str]:
+        caplog.clear()
+        ask("--question", QUESTION, "Onde?", "--context", context, *options)
+        return [record.getMessage() for record in caplog.records if "--screen" in record.msg]
+
+    (message,) = told(CONTEXT * 200)
+    assert int(re.search(r"all (\d+) windows", message)[1]) >= 200  # type: ignore[index]
+    assert not told(CONTEXT)
+    assert not told(CONTEXT * 200, "--screen", "all")
+    assert not told(CONTEXT * 200, "--screen", "auto")
 
 
 def test_an_answer_over_several_lines_is_shown_in_one(ask: Any, checkpoint: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STANDARD_INPUT = "-"
+_LONG = 200  # windows, from which on it is told how to read fewer
 
 
 def build_parser() -> jsonargparse.ArgumentParser:
@@ -97,10 +98,16 @@ def run(cfg: jsonargparse.Namespace) -> None:
     answerer = load_reader(cfg)
     ask = _asker(answerer, sources, cfg)
     show = _show_json if cfg.json else _show
-    answered = []
+    answered: list[Answers] = []
     for question in _questions(cfg):
         answers = ask(question)
         show(answers, sources)
+        if cfg.screen is None and not answered and _LONG <= answers.windows == answers.windows_read:
+            log.warning(
+                "all %d windows were read: `--screen auto` reads those alone that fit the "
+                "question's words best, in a fraction of the time",
+                answers.windows,
+            )
         answered.append(answers)
         if cfg.html:  # after each: a page is there whenever one stops asking
             _write_page(cfg.html, answered)
