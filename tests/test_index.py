@@ -1,10 +1,14 @@
 """An index on disk of many documents: what is in it, its updates, its readers, its answers."""
 
+import contextlib
 import json
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from features_support import CORPUS
 from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.documents import read_document, text_document
 from qa_lightning.errors import InputError
-from qa_lightning.screening.index import open_newest, update_index
+from qa_lightning.screening.index import newest, open_newest, update_index
 from qa_lightning.screening.index.store import stretches
 from qa_lightning.screening.passages import LENGTH, OVERLAP, passages_of
 from qa_lightning.screening.words import words_of
@@ -106,6 +110,70 @@ def test_an_index_that_was_updated_is_the_index_of_what_is_there(seed: int, tmp_
         assert len(list(index.iterdir())) == 1  # no older one, no lock, nothing unfinished
         before = now
     assert update_index(folder, index)[:3] == (0, 0, 0)
+
+
+def write_or_spoil(path: Path, draw: random.Random) -> bool:
+    """Write a file, or something that cannot be read; return whether it can."""
+    spoil = draw.random() < 0.3
+    path.parent.mkdir(exist_ok=True)
+    text = "O rio Douro. " * draw.randint(1, 300)
+    rows = json.dumps({"text": text})
+    path.write_text("{" if spoil else rows if path.suffix == ".jsonl" else text, "utf-8")
+    if spoil and path.suffix != ".jsonl":
+        path.write_bytes(b"\xff\xfe\x00\xd8")
+    return not spoil
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_becomes_of_a_folder_its_index_is_of_it_or_stays_and_says_so(
+    seed: int, tmp_path: Path
+) -> None:
+    """Files come, go and are spoilt, all of them too, and writers are killed at any moment."""
+    draw, folder, index = random.Random(seed), tmp_path / "documents", tmp_path / "index"
+    folder.mkdir()
+    readable: dict[str, bool] = {}
+    for _ in range(12):
+        step = draw.choice(["write", "write", "write", "remove", "empty", "away", "kill"])
+        if step in ("write", "kill"):
+            name = draw.choice(["a.txt", "b.md", "sub/c.txt", "d.jsonl"])
+            readable[name] = write_or_spoil(folder / name, draw)
+        for name in list(readable) if step == "empty" else list(readable)[: step == "remove"]:
+            (folder / name).unlink()
+            del readable[name]
+        if step == "kill":
+            update_and_die(folder, index, after=draw.uniform(0.001, 0.06))
+            if newest(index) is not None:
+                open_newest(index)  # whole
+        held = content(index) if newest(index) is not None else None
+        if step == "away":
+            folder.rename(tmp_path / "away")
+        good = {name for name, is_readable in readable.items() if is_readable}
+        if good and step != "away":
+            changes = update_index(folder, index)
+            assert {passage[0] for passage in content(index)} == good
+            assert changes.unreadable == len(readable) - len(good)
+            assert [path.name for path in index.iterdir()] == [newest(index).name]  # type: ignore[union-attr]
+        else:
+            told = "stays as it was.*remove it if they are to be forgotten" if held else "; found n"
+            with pytest.raises(InputError, match=told):
+                update_index(folder, index)
+            assert (content(index) if held else newest(index)) == held
+        if step == "away":
+            (tmp_path / "away").rename(folder)
+
+
+def update_and_die(folder: Path, index: Path, *, after: float) -> None:
+    """Let a process of its own update an index, and end it within as by SIGKILL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which it has none of
+        child = os.fork()
+    if not child:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, after)
+        with contextlib.suppress(BaseException):
+            update_index(folder, index)
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def test_what_cannot_be_read_is_told_left_out_and_tried_again(
@@ -231,10 +299,10 @@ def test_what_is_no_index_or_an_older_one_is_refused(tmp_path: Path) -> None:
         update_index(tmp_path / "documents", tmp_path)
     with pytest.raises(InputError, match="is a file"):
         update_index(tmp_path / "documents", manifest)
-    with pytest.raises(InputError, match="Expected a folder of documents"):
+    with pytest.raises(InputError, match=r"Expected a folder of documents.*nothing there"):
         update_index(tmp_path / "nowhere", tmp_path / "other")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="found none that can be read"):
+    with pytest.raises(InputError, match="found none"):
         update_index(tmp_path / "empty", tmp_path / "other")
 
 

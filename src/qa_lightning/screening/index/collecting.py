@@ -16,6 +16,16 @@ _TEXT_KEYS: Final = ("text", "context")
 _CHUNK: Final = 1 << 20
 
 
+class NoDocumentsError(InputError):
+    """Tell that a folder holds no documents, whyever."""
+
+    def __init__(self, folder: Path, found: str) -> None:
+        super().__init__(
+            f"Expected a folder of documents (text, Markdown, HTML, DOCX, PDF, JSON Lines) at "
+            f"{folder}; found {found}."
+        )
+
+
 def files_of(folder: Path, *, without: Path) -> dict[str, Path]:
     """Return the files of documents in a folder and those below it, by their place in it.
 
@@ -26,11 +36,10 @@ def files_of(folder: Path, *, without: Path) -> dict[str, Path]:
         without: a folder that is left out: the index itself may stand there.
 
     Raises:
-        InputError: there is no such folder.
+        NoDocumentsError: there is no such folder, or none in it.
     """
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing there"
-        raise InputError(f"Expected a folder of documents at {folder}; found {found}.")
+        raise NoDocumentsError(folder, "a file" if folder.exists() else "nothing there")
     skipped = without.resolve()
     files: dict[str, Path] = {}
     for place, folders, names in os.walk(folder):
@@ -45,6 +54,8 @@ def files_of(folder: Path, *, without: Path) -> dict[str, Path]:
             known = path.suffix.lower() in {*SUFFIXES, *JSON_LINES}
             if known and not name.startswith(".") and path.is_file():
                 files[path.relative_to(folder).as_posix()] = path
+    if not files:
+        raise NoDocumentsError(folder, "none")
     return files
 
 

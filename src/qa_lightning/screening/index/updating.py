@@ -3,12 +3,18 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from qa_lightning.errors import InputError
 from qa_lightning.folders import locked_folder
-from qa_lightning.screening.index.collecting import content_hash, documents_of, files_of
+from qa_lightning.screening.index.collecting import (
+    NoDocumentsError,
+    content_hash,
+    documents_of,
+    files_of,
+)
 from qa_lightning.screening.index.generations import (
     SOURCES,
     newest,
@@ -54,40 +60,51 @@ def update_index(folder: Path, index: Path) -> Changes:
     """
     engine()
     refuse_other_folder(index)
-    files = files_of(folder, without=index)
-    with locked_folder(index, "--output"):
-        known = {} if newest(index) is None else open_newest(index).sources
-        hashes = dict(_hashes(files))
-        wanted = [name for name, told in hashes.items() if known.get(name) != told]
-        gone = [name for name in known if name not in hashes]
-        kept = {name: told for name, told in hashes.items() if known.get(name) == told}
-        added: dict[str, str] = {}
-        if wanted or gone:
-            with next_generation(index) as scratch:
-                writer = PassageWriter(scratch)
-                for name in (*gone, *(name for name in wanted if name in known)):
-                    writer.remove(name)
-                added = {n: hashes[n] for n in wanted if _add(writer, n, files[n])}
-                if not added and not kept:
-                    raise _nothing_readable(folder)
-                writer.finish()
-                (scratch / SOURCES).write_text(json.dumps(kept | added), encoding="utf-8")
-        elif not kept:
-            raise _nothing_readable(folder)
-        return Changes(
-            new=sum(name not in known for name in added),
-            changed=sum(name in known for name in added),
-            deleted=len(gone),
-            unchanged=len(kept),
-            unreadable=len(files) - len(kept) - len(added),
-            passages=open_newest(index).snapshot.passages,
-        )
+    was_there = index.exists()
+    try:
+        files = files_of(folder, without=index)
+        with locked_folder(index, "--output"):
+            return _updated(folder, index, files)
+    except NoDocumentsError as error:
+        # An emptied folder may be one that is not mounted today: what took hours is kept.
+        if newest(index) is not None:
+            raise InputError(
+                f"{error} The index {index} stays as it was, and answers from what it holds: put "
+                "the documents back, or remove it if they are to be forgotten."
+            ) from None
+        raise
+    finally:
+        if not was_there:
+            with suppress(OSError):  # it holds an index
+                index.rmdir()
 
 
-def _nothing_readable(folder: Path) -> InputError:
-    return InputError(
-        f"Expected documents (text, Markdown, HTML, DOCX, PDF, JSON Lines) in {folder}; found none "
-        "that can be read."
+def _updated(folder: Path, index: Path, files: dict[str, Path]) -> Changes:
+    known = {} if newest(index) is None else open_newest(index).sources
+    hashes = dict(_hashes(files))
+    if not hashes:
+        raise NoDocumentsError(folder, "none that can be read")
+    wanted = [name for name, told in hashes.items() if known.get(name) != told]
+    gone = [name for name in known if name not in hashes]
+    kept = {name: told for name, told in hashes.items() if known.get(name) == told}
+    added: dict[str, str] = {}
+    if wanted or gone:
+        with next_generation(index) as scratch:
+            writer = PassageWriter(scratch)
+            for name in (*gone, *(name for name in wanted if name in known)):
+                writer.remove(name)
+            added = {n: hashes[n] for n in wanted if _add(writer, n, files[n])}
+            if not added and not kept:
+                raise NoDocumentsError(folder, "none that can be read")
+            writer.finish()
+            (scratch / SOURCES).write_text(json.dumps(kept | added), encoding="utf-8")
+    return Changes(
+        new=sum(name not in known for name in added),
+        changed=sum(name in known for name in added),
+        deleted=sum(name not in files for name in gone),
+        unchanged=len(kept),
+        unreadable=len(files) - len(kept) - len(added),
+        passages=open_newest(index).snapshot.passages,
     )
 
 
