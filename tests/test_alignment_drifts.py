@@ -129,9 +129,34 @@ def test_answers_all_written_in_another_case_are_where_the_offsets_say(disturbed
         )
         for one in twice(disturbed, script, 20, 3)
     ]
-    figures, audit = disturbed.judged(labels)
-    assert figures == (20, 0, 0)
+    openings = [
+        one._replace(context=f"{write(one.text)} {one.context}", start=0) for one in labels[:5]
+    ]
+    labels += [one._replace(true_start=0, true_end=len(one.text)) for one in openings]
+    figures, audit = disturbed.judged([one._replace(text=f"«{one.text}»") for one in labels])
+    assert figures == (25, 0, 0)
     assert not audit.offsets_are_noise
+
+
+@pytest.mark.parametrize("script", ["de", "ru", "zh"])
+def test_zeros_that_stand_for_missing_offsets_make_no_noise_of_the_others(disturbed, script):
+    labels = twice(disturbed, script, 30, 3)
+    missing = [
+        one._replace(
+            context=f"77777{index}. {'x' * 30} {one.context} 88888{index}.",
+            text=f"88888{index}",
+            start=0,
+            true_start=len(one.context) + 40,
+            true_end=len(one.context) + 46,
+        )
+        for index, one in enumerate(labels[:8])
+    ]
+    figures, audit = disturbed.judged([*labels, *missing])
+    assert audit.offsets_are_noise
+    assert audit.only_zeros_are_noise
+    assert figures.wrong == 0
+    far = [one._replace(start=len(one.context) // 3) for one in missing]
+    assert not disturbed.judged(far)[1].only_zeros_are_noise
 
 
 COUNTS = {

@@ -199,8 +199,10 @@ def test_missing_predictions_are_treated_as_the_scripts_do(caplog):
     assert "'2'" in caplog.text
     with pytest.raises(InputError, match=r"each of 2 questions; 1 are missing \(first id '2'\)"):
         squad_scores({"1": "Ganges"}, references | {"2": []})
-    with pytest.raises(InputError, match=r"no-answer score for each of 2 questions"):
-        squad_scores(dict.fromkeys("12", ""), references, no_answer_scores={"1": 0.0})
+    for second in ({}, {"2": None}, {"2": float("nan")}, {"2": "0.3"}):
+        scores = {"1": 0.0, **second}
+        with pytest.raises(InputError, match=r"for each of 2 questions; 1 have none .*'2'"):
+            squad_scores(dict.fromkeys("12", ""), references, no_answer_scores=scores)
     with pytest.raises(InputError, match="at least one reference"):
         squad_scores({}, {})
 

@@ -142,6 +142,7 @@ def _audit(
         drifted=sum(one.drifted for one in flat),
         offset_unit=offsets.told_unit,
         offsets_are_noise=offsets.are_noise or offsets.zeros_are_noise,
+        only_zeros_are_noise=offsets.zeros_are_noise and not offsets.are_noise,
         places_are_searched=offsets.are_searched,
         inside_letters=sum(one.inside_letter for one in flat),
     )

@@ -237,11 +237,12 @@ def _is_contraction_of(wanted: Sequence[Word], found: Word, context: Context) ->
 
 
 def closed_end(context: Context, start_char: int, end_char: int) -> int:
-    """Return the end of a span moved behind the bracket or quotation mark that it opens."""
+    """Return the end of a span moved behind the brackets or the quotation mark that it opens."""
     inside = html.unescape(context.text[start_char:end_char])
     rest = context.text[end_char : end_char + _FARTHEST_BRACKET]
-    if inside.count("(") > inside.count(")") and ")" in rest:
-        return end_char + rest.index(")") + 1
+    for opening, closing in ("()", "（）", "[]"):
+        if inside.count(opening) > inside.count(closing) and closing in rest:
+            return closed_end(context, start_char, end_char + rest.index(closing) + 1)
     for mark in ("&quot;", '"', "”"):
         opened = inside.count("“") - inside.count("”") if mark == "”" else inside.count('"') % 2
         if opened > 0 and rest.startswith(mark):

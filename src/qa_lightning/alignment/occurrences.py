@@ -126,23 +126,28 @@ class Wanted:
     def _with_quotes(self, place: Occurrence) -> Occurrence:
         """Return a place with the quotation marks around it that the answer has too.
 
-        No mark makes a difference in where it stands, but the quoted keeps its own.
+        No mark makes a difference in where it stands, but the quoted keeps its own. Where the
+        answer has one on either side, one alone is another sign: the apostrophe of ``Rollo's``.
         """
         text, answer = self.context.text, html.unescape(self.answer.strip())
-        start, end, _ = place
-        for sign in reversed(_signs(answer)):
-            before = _SIGN_BEFORE.search(text, max(start - _LONGEST_SIGN, 0), start)
-            if before is None or not _are_alike(sign, before.group()):
+        before, after = _signs(answer), _signs(answer[::-1])
+        start, end = quoted_start, quoted_end = place[:2]
+        for sign in reversed(before):
+            found = _SIGN_BEFORE.search(text, max(start - _LONGEST_SIGN, 0), start)
+            if found is None or not _are_alike(sign, found.group()):
                 break
-            start = before.start()
-            place = place._replace(start_char=start) if sign in _QUOTES else place
-        for sign in reversed(_signs(answer[::-1])):
-            after = _SIGN_AFTER.match(text, end)
-            if after is None or not _are_alike(sign, after.group()):
+            start = found.start()
+            quoted_start = start if sign in _QUOTES else quoted_start
+        for sign in reversed(after):
+            found = _SIGN_AFTER.match(text, end)
+            if found is None or not _are_alike(sign, found.group()):
                 break
-            end = after.end()
-            place = place._replace(end_char=end) if sign in _QUOTES else place
-        return place
+            end = found.end()
+            quoted_end = end if sign in _QUOTES else quoted_end
+        is_lone = (quoted_start == place.start_char) != (quoted_end == place.end_char)
+        if is_lone and not _QUOTES.isdisjoint(before) and not _QUOTES.isdisjoint(after):
+            return place
+        return place._replace(start_char=quoted_start, end_char=quoted_end)
 
     def at(self, start_char: int) -> Occurrence | None:
         """Return the place that begins at a character, None where the answer does not stand there.

@@ -185,12 +185,11 @@ class _Tally:
     def add_missed(self, wanted: Wanted, start: int, place: int | None) -> None:
         place = start if place is None else place
         first, end = max(place - NEAR, 0), place + NEAR + 1
-        near = wanted.in_blanks(first, end)
+        near = wanted.in_blanks(first, end) or wanted.in_folded(first, end)
         if start <= 0:
             self.zero_near += bool(near)
             self.zero_missed += not near
-        elif not near:
-            near = wanted.in_folded(first, end)
+        else:
             self.far += not near and bool(wanted.in_blanks())
         if len(near) == 1:
             self.drifts[near[0].start_char - place] += 1

@@ -90,6 +90,7 @@ class AlignmentAudit:
         offset_unit: what the offsets of the data count in place of characters, where the answers
             prove it.
         offsets_are_noise: offsets at which the text does not stand say nothing about its place.
+        only_zeros_are_noise: of those only 0 and less, which stand for missing ones.
         places_are_searched: exact answers stand where a search found them first: so many questions
             fit another place of their answer that nobody can have chosen.
         inside_letters: answers that were left although they cut a letter from its accent or vowel
@@ -117,6 +118,7 @@ class AlignmentAudit:
     drifted: int = 0
     offset_unit: str | None = None
     offsets_are_noise: bool = False
+    only_zeros_are_noise: bool = False
     places_are_searched: bool = False
     inside_letters: int = 0
     shown: Sequence[ShownAnswer] = field(default=(), repr=False, compare=False)

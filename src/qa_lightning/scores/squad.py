@@ -5,8 +5,10 @@ Liang, 2018). Axis: ``e`` examples, in the order of the references.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -205,17 +207,22 @@ def _with_threshold(
     """Count predictions over the threshold as no answer (``apply_no_ans_threshold``)."""
     if no_answer_scores is None:
         return raw
-    missing = [name for name in raw.ids if name not in no_answer_scores]
+    missing = [name for name in raw.ids if not _is_number(no_answer_scores.get(name))]
     if missing:
         raise InputError(
-            f"Expected a no-answer score for each of {len(raw.ids)} questions; {len(missing)} are "
-            f"missing (first id {missing[0]!r})."
+            f"Expected a no-answer score, a number, for each of {len(raw.ids)} questions; "
+            f"{len(missing)} have none (first id {missing[0]!r}). Leave `no_answer_scores` out for "
+            "a model that knows no answer."
         )
     over_e = np.array([no_answer_scores[name] > threshold for name in raw.ids])
     right_e = np.array([not references[name] for name in raw.ids], dtype=np.float64)
     return ExampleScores(
         raw.ids, np.where(over_e, right_e, raw.exact_e), np.where(over_e, right_e, raw.f1_e)
     )
+
+
+def _is_number(score: object) -> bool:
+    return isinstance(score, Real) and not math.isnan(float(score))
 
 
 def _means(scores: ExampleScores, exact_name: str, prefix: str = "") -> dict[str, float]:

@@ -76,7 +76,9 @@ def _answer_rows(audit: AlignmentAudit) -> Iterator[tuple[str, str, str]]:
         first = ", ".join(audit.unheld_ids)
         yield "questions whose answer no window holds", f"{audit.unheld:,}", first
     yield "offsets count", audit.offset_unit or "characters", ""
-    if audit.offsets_are_noise:
+    if audit.only_zeros_are_noise:
+        yield "  0 stands for a missing one, where the text is not there", "", ""
+    elif audit.offsets_are_noise:
         yield "  where the text is not there they say nothing", "", ""
     if audit.places_are_searched:
         yield "  where it is, a search put it: the questions prove that nobody chose", "", ""
