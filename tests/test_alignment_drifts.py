@@ -205,3 +205,26 @@ def test_a_hyphen_of_its_own_is_the_answer_where_it_stands_once_more_without():
     for start in (22, 24, 25):
         found = locate_answer(context, "Which?", "African-", start, language="en")
         assert (found.start_char, found.end_char) == (23, 31)
+
+
+@pytest.mark.parametrize("unit", COUNTS)
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_files_of_which_a_part_was_counted_otherwise(disturbed, unit, share):
+    """Two data sets in one: what stands stays, and what does not is where the other count says."""
+    source = random.Random(f"{unit} {share}")
+    labels = []
+    for written in WORDS.values():
+        for _ in range(10):
+            words = source.choices(written.split(), k=40)
+            pieces = [f"{word} 🚲\r\n" for word in words]
+            at = source.randrange(10, 40)
+            context, true = "".join(pieces), len("".join(pieces[:at]))
+            start = COUNTS[unit](context[:true]) if source.random() < share else true
+            end = true + len(words[at])
+            labels.append(disturbed.Label(context, "?", words[at], start, true, end))
+    figures, audit = disturbed.judged(labels)
+    assert audit.offset_unit == unit
+    assert figures.lost == 0
+    assert figures.wrong <= 2  # they stand where characters say too, by chance
+    exact = [one for one in labels if one.start == one.true_start]
+    assert audit.by_status["exact"] >= len(exact)

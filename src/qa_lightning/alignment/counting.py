@@ -8,6 +8,7 @@ from qa_lightning.alignment.occurrences import Wanted
 from qa_lightning.alignment.units import UNITS, drifted_places
 
 PROOF: Final = 3  # answers that a way of counting explains, and nothing else does
+_PROOF_BESIDE: Final = 10  # where many answers stand where characters say
 _CONTRADICTED: Final = 0.05
 _EXPLAINED: Final = 0.5
 _SLACK: Final = 3  # characters: some tools count bytes, and their annotators miss by a letter too
@@ -67,6 +68,13 @@ class _Witnesses:
                 return unit
         return None
 
+    def proven_beside(self) -> str | None:
+        """Return the way of counting of most answers that are astray, whatever the others show."""
+        explained = self.explained
+        unit = max(UNITS, key=lambda unit: explained[unit])
+        is_proven = explained[unit] >= max(_PROOF_BESIDE, _EXPLAINED * self.astray)
+        return unit if is_proven else None
+
 
 class CountingTally:
     """Count what the answers of a data set show of what their offsets count."""
@@ -87,3 +95,10 @@ class CountingTally:
     def proven(self) -> str | None:
         """Return the way of counting that explains most answers that are astray."""
         return self._exact.proven() or self._near.proven()
+
+    def proven_beside(self) -> str | None:
+        """Return the one that explains most answers that are astray, beside many that are not.
+
+        Two files in one: where characters are counted, labels stand, and stay.
+        """
+        return self._exact.proven_beside()

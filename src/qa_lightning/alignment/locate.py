@@ -89,10 +89,12 @@ def locate_answer(
     read = read_context(context, language)
     wanted = Wanted(answer, read)
     place = offsets.place(context, answer_start)
-    drifted = wanted.at(place) if place is not None and place != answer_start else None
+    stands = answer_start >= 0 and context.startswith(answer, answer_start)
+    is_elsewhere = place != answer_start and not (stands and offsets.is_mixed)
+    drifted = wanted.at(place) if place is not None and is_elsewhere else None
     if drifted is not None:
         return found_at(drifted, wanted, DRIFTED, drifted=True)
-    if answer_start >= 0 and context.startswith(answer, answer_start):
+    if stands:
         return _exact(wanted, question, answer_start, offsets)
     found = _meant(wanted, answer_start, place, offsets) if place is not None else None
     pointed = place if offsets.say_something(answer_start) else None

@@ -6,7 +6,7 @@ bytes; a file of them can. It is measured once, before any answer is looked for.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import pow  # of floats alone
 from typing import Final, NamedTuple
@@ -58,6 +58,7 @@ class Offsets:
 
     Attributes:
         unit: what they count in place of characters, of `units.UNITS`, where that is proven.
+        is_mixed: only those at which the text does not stand count that; the others characters.
         scale: how they go with the characters of the contexts, where no unit explains them, and
             the answers of each context prove that they point into another text.
         neighbours: what the answers of the context at hand show of such offsets.
@@ -72,6 +73,7 @@ class Offsets:
     """
 
     unit: str | None = None
+    is_mixed: bool = False
     scale: Scale | None = None
     neighbours: Neighbours | None = None
     plausible: tuple[str, ...] = tuple(UNITS)
@@ -195,15 +197,13 @@ class _Tally:
             self.drifts[near[0].start_char - place] += 1
             self.whole[near[0].is_whole] += 1
 
-    def offsets(self, unit: str | None, scale: Scale | None, language: str | None) -> Offsets:
+    def offsets(self, language: str | None) -> Offsets:
         near = self.drifts.total()
         zeros_are_noise = self.zero_missed >= _MISSED and self.zero_missed > self.zero_near
         are_noise = self.far >= _MISSED and self.far > _MISSED * near
         is_search = zeros_are_noise or are_noise
         is_search = is_search and self.first >= _FIRST * len(self.repeated)
         return Offsets(
-            unit=unit,
-            scale=scale,
             plausible=self.counting.plausible(),
             drifts=dict(self.drifts),
             whole=self.whole[True],
@@ -259,6 +259,8 @@ def measure_offsets(answers: Iterable[Stated], language: str | None) -> Offsets:
             else:
                 missed.append((one, anchor))
     unit = tally.counting.proven()
+    beside = tally.counting.proven_beside() if unit is None else None
+    unit = unit or beside
     scale = tally.neighbours.proven() if unit is None else None
     for context, group in groupby(missed, key=lambda pair: pair[0].context):
         known = Offsets(unit=unit)
@@ -267,4 +269,5 @@ def measure_offsets(answers: Iterable[Stated], language: str | None) -> Offsets:
         for one, anchor in group:
             place = known.place(context, one.start, but=anchor)
             tally.add_missed(Wanted(one.text, _read(context)), one.start, place)
-    return tally.offsets(unit, scale, language)
+    measured = tally.offsets(language)
+    return replace(measured, unit=unit, is_mixed=beside is not None, scale=scale)
