@@ -4,11 +4,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import running
 from answerer_support import Span, reference_spans, write_checkpoint
 from qa_lightning.answerer import QuestionAnswerer
+from qa_lightning.documents import text_document
 from qa_lightning.errors import InputError
 
 ROWS = running.rows_of(6)
@@ -207,8 +209,16 @@ def test_mistakes_are_told(answerer: QuestionAnswerer, tmp_path: Path) -> None:
         answerer.answer_batch([{"question": "a?", "context": "b"}, {"question": "a?"}])
     with pytest.raises(InputError, match="got an empty one"):
         answerer.answer("  ", "b")
-    with pytest.raises(InputError, match="got NoneType"):
-        answerer.answer("a?", None)  # type: ignore[arg-type]
+    for context, message in (
+        (None, "document in row 0; got NoneType"),
+        (tmp_path / "a.txt", "`documents.read_document` reads it"),
+    ):
+        with pytest.raises(InputError, match=message):
+            answerer.answer("a?", context)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"in row 0; got Document\. Give its `text`"):
+        answerer.answer_batch([("a?", text_document("b", "a.txt"))])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"several rows; got a DataFrame\. Give its rows"):
+        answerer.answer_batch(pd.DataFrame({"question": ["a?"], "context": ["b"]}))
     for n_best in (0, 2.5):
         with pytest.raises(InputError, match="`n_best`"):
             answerer.answer("a?", "b", n_best)  # type: ignore[arg-type]

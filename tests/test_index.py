@@ -342,6 +342,10 @@ def test_an_open_document_answers_as_the_answerer_to_the_bit(answerer: QuestionA
     answers = named.ask(row["question"], 3, screen=2)
     assert [a._replace(source=None, place=None) for a in answers] == list(expected)[:3]
     assert {answer.source for answer in answers} == {"a.txt"}
+    for explain in (False, True):
+        asked = {"n_best": 3, "screen": 2, "explain": explain}
+        found = answerer.answer(row["question"], text_document(text, "a.txt"), **asked)
+        assert found == named.ask(row["question"], **asked)
 
 
 @pytest.fixture(scope="module")
@@ -433,3 +437,11 @@ def test_the_commands_index_and_answer(
     assert "no index there" in message
     message = running.fail(capsys, "answer", "--index", index, "--screen", "all", *asked)
     assert "`screen` to be a whole number" in message
+    message = running.fail(capsys, "answer", "--index", index, "--screen", "some", *asked)
+    assert "`screen` to be a whole number, auto, all or null; got some" in message
+    message = running.fail(capsys, "answer", "--index", index, "--n_best", "", *asked)
+    assert "`n_best` to be a whole number; got nothing" in message
+    message = running.fail(capsys, "answer", "--document", folder, *asked)
+    assert "is a folder. `qa-lightning index" in message
+    told = running.run("answer", "--index", index, "--question", "Xylographe?", *asked[2:])
+    assert "no answer: no passage holds a word" in told

@@ -24,7 +24,14 @@ from qa_lightning.answerer.loading import Reader, load_reader, reader_from_check
 from qa_lightning.answerer.merging import merge_documents, placed
 from qa_lightning.answerer.opening import OpenDocument, OpenFolder
 from qa_lightning.answerer.records import Answers
-from qa_lightning.answerer.rows import Row, checked_text, read_pairs, read_rows, refuse_one_text
+from qa_lightning.answerer.rows import (
+    Row,
+    checked_question,
+    checked_text,
+    read_pairs,
+    read_rows,
+    refuse_one_text,
+)
 from qa_lightning.answerer.running import WindowRunner
 from qa_lightning.answers import QuestionAnswers
 from qa_lightning.candidates import MAX_N_BEST
@@ -217,7 +224,7 @@ class QuestionAnswerer:
     def answer(
         self,
         question: str,
-        context: str | Document,
+        context: str | SourceDocument | Document,
         n_best: int = 1,
         *,
         screen: Screen = DEFAULT_SCREEN,
@@ -227,7 +234,8 @@ class QuestionAnswerer:
 
         Args:
             question: any text.
-            context: the document, or what ``read`` made of it.
+            context: the document's text, what ``read`` made of it, or a
+                ``documents.read_document``, whose answers name file and page.
             n_best: answers wanted.
             screen: how many of its windows the network reads, those that fit the question's words
                 best: a number, ``auto`` (of a long document as many as serve) or ``all``. The
@@ -238,6 +246,9 @@ class QuestionAnswerer:
         Returns:
             The n-best answers, at most ``n_best``, and the fields of the one that is given.
         """
+        checked_question(question)
+        if isinstance(context, SourceDocument):
+            return self.open(context).ask(question, n_best, screen=screen, explain=explain)
         if not explain:
             return self.answer_batch([(question, context)], n_best=n_best, screen=screen)[0]
         context = context if isinstance(context, Document) else self.read(context)
@@ -286,6 +297,7 @@ class QuestionAnswerer:
         are read of all documents together; their tokens are in memory then, and with ``explain``.
         """
         check(RULES, {"n_best": n_best, "screen": screen}, prefix="")
+        checked_question(question)
         refuse_one_text(documents, "documents")
         rows = ((question, document) for document in documents)
         kept = max(n_best, self.reader.decision.n_best)

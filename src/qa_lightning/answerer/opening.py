@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from qa_lightning.answerer.cutting import Document
 from qa_lightning.answerer.records import Answers, PlacedAnswer
+from qa_lightning.answerer.rows import checked_question
 from qa_lightning.documents import Document as SourceDocument
-from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, whole
 from qa_lightning.screening import DEFAULT_SCREEN, Screen
 from qa_lightning.screening.index import FoundPassage, newest, open_newest, update_index
@@ -131,9 +131,7 @@ class OpenFolder:
             InputError: the question is empty, or a number out of its range.
         """
         check(_RULES, {"screen": screen}, prefix="")
-        if not question.strip():
-            raise InputError("Expected a question; got an empty one.")
-        words = asked_words(question, self._answerer.reader.language)
+        words = asked_words(checked_question(question), self._answerer.reader.language)
         found = self._snapshot.search(words, screen)
         read = list(stretches(found))
         texts = [stretch.text for stretch in read]

@@ -1,6 +1,7 @@
 """What users give to be answered: rows of question and document, checked as they come."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Any
 
 from qa_lightning.answerer.cutting import Document, WindowCutter
@@ -41,6 +42,11 @@ def refuse_one_text(given: object, what: str) -> None:
     """Refuse what iterates, but not over what is meant: characters, or keys."""
     if isinstance(given, str | Mapping | Document):
         raise InputError(f"Expected several {what}; got one {type(given).__name__}. Put it in [].")
+    if hasattr(given, "columns") and hasattr(given, "to_dict"):
+        raise InputError(
+            f"Expected several {what}; got a {type(given).__name__}. Give its rows, such as "
+            "`frame.to_dict('records')` of pandas; `AnswerQuestions` answers frames as they are."
+        )
     if not isinstance(given, Iterable):
         raise InputError(f"Expected a list of {what}; got {shown(given)}. Give one, or [].")
 
@@ -70,11 +76,23 @@ def question_and_context(row: Row, number: int) -> tuple[str, str | Document]:
                 f"{' and no '.join(missing)}."
             )
         question, context = row["question"], row["context"]
-    if not checked_text(question, "a question", f" in row {number}").strip():
-        raise InputError(f"Expected a question in row {number}; got an empty one.")
+    checked_question(question, f" in row {number}")
     if not isinstance(context, Document):
         checked_text(context, "a document", f" in row {number}")
     return question, context
+
+
+def checked_question(question: object, where: str = "") -> str:
+    """Refuse what asks nothing.
+
+    Args:
+        question: as the user gave it.
+        where: it stands, for messages.
+    """
+    text = checked_text(question, "a question", where)
+    if not text.strip():
+        raise InputError(f"Expected a question{where}; got an empty one.")
+    return text
 
 
 def checked_text(text: object, what: str, where: str) -> str:
@@ -86,5 +104,8 @@ def checked_text(text: object, what: str, where: str) -> str:
         where: it stands, for messages.
     """
     if not isinstance(text, str):
-        raise InputError(f"Expected the text of {what}{where}; got {type(text).__name__}.")
+        file = isinstance(text, PathLike)
+        advice = " `documents.read_document` reads it." if file else ""
+        advice = " Give its `text`." if hasattr(text, "text") else advice
+        raise InputError(f"Expected the text of {what}{where}; got {type(text).__name__}.{advice}")
     return text

@@ -164,11 +164,18 @@ def bound_settings() -> None:
 
 
 def _run_command(command: str, arguments: list[str]) -> None:
+    from jsonargparse import ArgumentError
+
     module = import_module(f"qa_lightning.cli.{command}")
     parser = module.build_parser()
     parser.prog = f"qa-lightning {command}"
     parser.exit_on_error = False
-    settings = parser.parse_args(arguments)  # or help
+    try:
+        settings = parser.parse_args(arguments)  # or help
+    except ArgumentError as error:
+        from qa_lightning.cli.mistakes import explained
+
+        raise InputError(explained(error, [command, *arguments])) from error
     _load(command)
     module.run(settings)
 

@@ -188,6 +188,11 @@ def _refuse_no_index(folder: Path) -> None:
 def _read(name: str) -> "Document":
     from qa_lightning.documents import text_document
 
+    if Path(name).is_dir():
+        raise InputError(
+            f"Expected a document; {name} is a folder. `qa-lightning index {name} --output DIR` "
+            "reads what is in it, for `--index DIR`."
+        )
     if name != _STANDARD_INPUT:
         for problem in stream_problems(Path(name)):
             raise InputError(f"Expected a document; {problem}")
@@ -245,8 +250,9 @@ def _show(answers: "Answers", sources: "list[Document]") -> None:
         told = f"  {answers.windows_read:,} of {answers.windows:,} {what} read"
         console.print(Text(told, style="dim"))
     if not answers.is_answerable:
-        share = answers.no_answer_probability
-        console.print(Text(f"  no answer ({share:.0%})", style="yellow"))
+        share = f" ({answers.no_answer_probability:.0%})" if answers.knows_no_answer else ""
+        told = share if answers.windows_read else ": no passage holds a word of the question"
+        console.print(Text(f"  no answer{told}", style="yellow"))
         return
     for answer in answers:
         span = f"characters {answer.start_char}-{answer.end_char}"

@@ -125,7 +125,7 @@ def explained(error: Exception, arguments: Sequence[str]) -> str:
     if key is None or not values or "lightning." in key.kind:
         return message
     return (
-        f"Expected `{key.name}` to be {kind_in_words(key.kind)}; got {values[-1]}"
+        f"Expected `{key.name}` to be {kind_in_words(key.kind)}; got {values[-1] or 'nothing'}"
         f"{_place(key.name, arguments)}. `lightning {command} --help {key.name}` tells what it is."
     )
 
