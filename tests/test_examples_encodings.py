@@ -39,6 +39,10 @@ SENTENCES = {
     "kilometredir. İstanbul'da bir tüccar ailesinde doğdu. Müzede kaç eser sergileniyor?",
     "cp1250": "Stolicą Polski jest Warszawa, a największą rzeką Wisła. Kto założył tę firmę? Urodził "
     "się w Krakowie w rodzinie kupieckiej. Źródło rzeki leży w górach, na wysokości trzystu metrów.",
+    "iso8859_2": "Stolicą Polski jest Warszawa, a największą rzeką Wisła. Kto założył tę firmę? Urodził "
+    "się w Krakowie w rodzinie kupieckiej. Źródło rzeki leży w górach, na wysokości trzystu metrów.",
+    "koi8_r": "Столица России - Москва. Кто основал эту компанию? Он родился в семье купца. "
+    "Университет был основан в девятнадцатом веке. Сколько экспонатов хранится в музее?",
 }
 
 

@@ -36,7 +36,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LATIN = ("cp1252", "cp1254", "cp1250")  # cp1254 is ISO 8859-9 and more
+_LATIN = ("cp1252", "cp1254", "cp1250", "iso8859_2")  # cp1254 is ISO 8859-9 and more
 # What is met in files of today, likelier ones first: among all that exist the detector errs more.
 _KNOWN = (
     *("gb18030", "big5", "cp932", "euc_jp", "cp949", *_LATIN),
@@ -48,7 +48,14 @@ _ALPHABETS = tuple(
         frozenset,
         (
             *("áâãàçéêíóôõúü", "áéíñóúü¿¡ªº", "àâæçéèêëîïôœùûüÿ", "äöüß", "àèéìòù", "åäöæøé"),
-            *("çğıöşüâîû", "ąćęłńóśźż", "áčďéěíňóřšťúůýžäĺľŕô", "áéíóöőúüű", "ăâîşţșț"),
+            *(
+                "çğıöşüâîû",
+                "ąćęłńóśźż",
+                "áčďéěíňóřšťúůýž",
+                "áäčďéíĺľňóôŕšťúýž",
+                "áéíóöőúüű",
+                "ăâîşţșț",
+            ),
             *("áðéíóúýþæö", "čćđšž"),
         ),
     )
@@ -161,8 +168,10 @@ def _guesses(sample: bytes) -> list[str]:
         matches, key=lambda match: (match.chaos - match.coherence, _KNOWN.index(match.encoding))
     )
     names = [match.encoding for match in ranked]
-    if _has_single_letters(sample) or (names and names[0] in _LATIN):
-        latin = sorted(_LATIN, key=lambda name: -_share_of_letters(sample.decode(name, "replace")))
+    shares = {name: _share_of_letters(sample.decode(name, "replace")) for name in _LATIN}
+    is_latin = names[0] in _LATIN if names else max(shares.values()) >= _LATIN_LETTERS
+    if is_latin or _has_single_letters(sample):
+        latin = sorted(_LATIN, key=lambda name: -shares[name])
         names = [*latin, *(name for name in names if name not in _LATIN)]
     return names
 
