@@ -191,6 +191,18 @@ def test_an_interrupt_ends_the_questions(
     assert QUESTION in ask("--question", QUESTION, "--context", CONTEXT, "--interactive")
 
 
+def test_what_a_terminal_cannot_show_is_no_crash(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stdout", shown)
+    words = ["--checkpoint", str(checkpoint), "--device", "cpu", "--question", "Onde \udcff 北京?"]
+    parsed = command.build_parser().parse_args([*words, "--context", "北京 fica em \ud83d Faro."])
+    command.run(parsed)
+    shown.seek(0)
+    assert "Onde ? ??" in shown.read()
+
+
 def test_stray_bytes_of_a_question_are_shown_as_such(ask: Any) -> None:
     assert "Quem? ?" in ask("--question", "Quem? \udcff", "--context", CONTEXT)
 

@@ -196,6 +196,32 @@ def test_what_cannot_be_read_is_told_left_out_and_tried_again(
     assert update_index(folder, index).passages == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_and_texts_that_are_no_utf8_are_in_the_index_all_the_same(
+    answerer: QuestionAnswerer, tmp_path: Path
+) -> None:
+    folder, index = tmp_path / "documents", tmp_path / "index"
+    folder.mkdir()
+    map_of = os.fsdecode("mapa do Brás\n.txt".encode("latin-1"))
+    (folder / map_of).write_text("A zebra mora em Faro.")
+    (folder / "b.jsonl").write_text('{"text": "O zorro \\ud83d mora em \\ud83d\\ude00 Viana."}')
+    for _ in range(2):
+        changes = update_index(folder, index)
+    assert (changes.unchanged, changes.passages) == (2, 2)
+    opened = answerer.open_folder(index)
+    assert opened.files == ["b.jsonl", "mapa do Br\\xe1s\n.txt"]
+    zebra, zorro = (opened.ask(f"{name}?", screen=1, explain=True) for name in ("zebra", "zorro"))
+    assert {answer.source for answer in (*zebra, *zorro)} == set(opened.files)
+    assert zorro.texts[0].text == "O zorro \ufffd mora em 😀 Viana."
+    assert "😀" in zorro.to_html().encode().decode()
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "c.txt").write_text("O rio Douro.")
+    assert update_index(folder, index)[:3] == (1, 0, 2)
+    with pytest.raises(InputError, match=r"name in UTF-8 for the index; got .*\\xff"):
+        update_index(folder, tmp_path / os.fsdecode(b"\xff"))
+
+
 READER = """
 import sys, time
 from pathlib import Path

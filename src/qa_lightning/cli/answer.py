@@ -242,9 +242,10 @@ def _show(answers: "Answers", sources: "list[Document]") -> None:
     from rich.console import Console
     from rich.text import Text
 
+    if hasattr(sys.stdout, "reconfigure"):  # stray bytes, and what this terminal cannot show
+        sys.stdout.reconfigure(errors="replace")
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
-    question = answers.question.encode(errors="replace").decode()  # a terminal's stray bytes
-    console.print(Text(question, style="bold"))
+    console.print(Text(answers.question, style="bold"))
     if answers.windows_read < answers.windows:
         what = "windows" if sources else "passages"
         told = f"  {answers.windows_read:,} of {answers.windows:,} {what} read"

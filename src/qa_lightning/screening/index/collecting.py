@@ -53,7 +53,8 @@ def files_of(folder: Path, *, without: Path) -> dict[str, Path]:
             path = here / name
             known = path.suffix.lower() in {*SUFFIXES, *JSON_LINES}
             if known and not name.startswith(".") and path.is_file():
-                files[path.relative_to(folder).as_posix()] = path
+                inside = os.fsencode(path.relative_to(folder).as_posix())
+                files[inside.decode(errors="backslashreplace")] = path  # names may be no UTF-8
     if not files:
         raise NoDocumentsError(folder, "none")
     return files
@@ -94,8 +95,8 @@ def _text_of(line: str, path: Path, number: int) -> str:
         raise InputError(f"Expected JSON in line {number} of {path}; it is none: {error}") from None
     texts = [row.get(key) for key in _TEXT_KEYS] if isinstance(row, dict) else []
     for text in texts:
-        if isinstance(text, str):
-            return text
+        if isinstance(text, str):  # JSON can hold half a character, and the index cannot
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     found = f"the keys {', '.join(row)[:80]}" if isinstance(row, dict) else type(row).__name__
     raise InputError(
         f"Expected a JSON object with `text` (or `context`) in line {number} of {path}; got "

@@ -81,6 +81,9 @@ def refuse_other_folder(folder: Path) -> None:
     Raises:
         InputError: it does.
     """
+    named = os.fsencode(folder.absolute()).decode(errors="backslashreplace")
+    if named != str(folder.absolute()):  # the engine opens no other
+        raise InputError(f"Expected a name in UTF-8 for the index; got {named}. Name another.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"Expected a folder for the index; {folder} is a file. Name another.")
     if folder.is_dir() and newest(folder) is None:
