@@ -15,7 +15,7 @@ import jsonargparse
 from qa_lightning.cli.reader import add_reader, load_reader
 from qa_lightning.errors import InputError
 from qa_lightning.folders import stream_problems
-from qa_lightning.reports.writing import place_problems, write_whole
+from qa_lightning.reports.writing import PAGE, place_problems, write_whole
 
 if TYPE_CHECKING:
     from qa_lightning.answerer import Answers, QuestionAnswerer
@@ -93,8 +93,8 @@ def run(cfg: jsonargparse.Namespace) -> None:
     sources = _documents(cfg)
     if not cfg.question and not cfg.interactive:
         raise InputError("Expected `--question` (or `--interactive`); got none.")
-    for problem in place_problems(Path(cfg.html)) if cfg.html else ():
-        raise InputError(problem)
+    for problem in _page_problems(cfg) if cfg.html else ():
+        raise InputError(f"`--html`: {problem}")
     answerer = load_reader(cfg)
     ask = _asker(answerer, sources, cfg)
     show = _show_json if cfg.json else _show
@@ -111,6 +111,16 @@ def run(cfg: jsonargparse.Namespace) -> None:
         answered.append(answers)
         if cfg.html:  # after each: a page is there whenever one stops asking
             _write_page(cfg.html, answered)
+
+
+def _page_problems(cfg: jsonargparse.Namespace) -> Iterator[str]:
+    """Yield a sentence if the page would take the place of a document, or of another file."""
+    page = Path(cfg.html)
+    yield from place_problems(page, PAGE)
+    if page.exists():
+        for name in cfg.document:
+            if name != _STANDARD_INPUT and page.samefile(name):
+                yield f"Expected a place of its own for the page; {page} is the document."
 
 
 def _write_page(path: str, answered: "list[Answers]") -> None:

@@ -11,7 +11,7 @@ from qa_lightning.bars import Bars, Progress
 from qa_lightning.errors import InputError
 from qa_lightning.languages import language_problems
 from qa_lightning.ranges import SEEDS, Rule, number, problems, text, whole
-from qa_lightning.reports.writing import place_problems
+from qa_lightning.reports.writing import JSON, PAGE, place_problems
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -132,7 +132,7 @@ def _check(cfg: jsonargparse.Namespace) -> None:
             f"{', '.join(REPAIRED_KINDS)}. Got {cfg.repaired!r}."
         )
     taken = {_resolved(cfg.source): "the source"}
-    for name in ("output", "repaired", "html"):
+    for name, kinds in (("output", JSON), ("repaired", REPAIRED_KINDS), ("html", PAGE)):
         place = _resolved(cfg[name]) if cfg[name] else None
         if place in taken:
             raise InputError(
@@ -140,7 +140,7 @@ def _check(cfg: jsonargparse.Namespace) -> None:
                 f"{taken[place]}. Name another file."
             )
         if place is not None:
-            for problem in place_problems(place):
+            for problem in place_problems(place, tuple(kinds)):
                 raise InputError(f"`--{name}`: {problem}")
             taken[place] = f"that of `--{name}`"
 

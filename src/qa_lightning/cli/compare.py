@@ -9,7 +9,7 @@ import jsonargparse
 from qa_lightning.bars import Bars
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, one_of, text, whole
-from qa_lightning.reports.writing import place_problems
+from qa_lightning.reports.writing import JSON, PAGE, place_problems
 
 RULES: Final[dict[str, Rule]] = {
     "stage": one_of(("val", "test"), optional=True),
@@ -63,9 +63,9 @@ def run(cfg: jsonargparse.Namespace) -> None:
     from qa_lightning.reports.writing import write_whole
 
     check(RULES, vars(cfg), prefix="--")
-    for name in ("json", "html"):
+    for name, kinds in (("json", JSON), ("html", PAGE)):
         if cfg[name] is not None:
-            for problem in place_problems(Path(cfg[name])):
+            for problem in place_problems(Path(cfg[name]), kinds):
                 raise InputError(f"`--{name}`: {problem}")
     with Bars() as bars:
         bars(f"comparing {len(cfg.runs)} runs", 0)

@@ -8,7 +8,7 @@ import jsonargparse
 from qa_lightning.bars import Bars
 from qa_lightning.errors import InputError
 from qa_lightning.ranges import Rule, check, one_of, text
-from qa_lightning.reports.writing import place_problems
+from qa_lightning.reports.writing import PAGE, place_problems
 
 RULES: Final[dict[str, Rule]] = {
     "stage": one_of(("val", "test"), optional=True),
@@ -47,7 +47,7 @@ def run(cfg: jsonargparse.Namespace) -> None:
     check(RULES, vars(cfg), prefix="--")
     folder = Path(cfg.run)
     output = folder / REPORT if cfg.output is None else Path(cfg.output)
-    for problem in place_problems(output):
+    for problem in place_problems(output, PAGE):
         raise InputError(f"`--output`: {problem}")
     with Bars() as bars:
         bars(f"the page of {folder}", 0)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from qa_lightning.errors import InputError
 
+PAGE = (".html", ".htm")
+JSON = (".json", ".jsonl", ".ndjson")
+
 
 def write_whole(path: str | os.PathLike[str], parts: Iterable[str]) -> None:
     """Write a text file beside its place, then put it there in one step.
@@ -42,12 +45,23 @@ def fill_whole(path: str | os.PathLike[str], write: Callable[[Path], None]) -> N
         ) from None
 
 
-def place_problems(target: Path) -> Iterator[str]:
-    """Yield a sentence if what stands in a file's place is none, and must not be replaced."""
+def place_problems(target: Path, kinds: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield a sentence if what stands in a file's place must not be replaced.
+
+    Args:
+        target: where the file will be.
+        kinds: what names of such files end in; what stands there under another is somebody's
+            document, checkpoint or settings, named by a slip. Empty: any file may be replaced.
+    """
     if target.exists() and not target.is_file():
         yield (
             f"Expected a file that can be written; {target} is a folder, a pipe or a device. Name "
             "a file."
+        )
+    elif kinds and target.suffix.lower() not in kinds and target.exists() and target.stat().st_size:
+        yield (
+            f"Expected a new file, or one that ends in {' or '.join(kinds)} to replace; {target} "
+            "is something else. Name another."
         )
 
 
