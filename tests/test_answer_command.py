@@ -14,7 +14,7 @@ from documents_support import write_pdf
 from qa_lightning.answerer import QuestionAnswerer
 from qa_lightning.cli import answer as command
 from qa_lightning.errors import InputError
-from running import rows_of
+from running import fail, rows_of
 
 ROWS = rows_of(3)
 QUESTION, CONTEXT = ROWS[0]["question"], ROWS[0]["context"]
@@ -266,6 +266,18 @@ def test_a_document_of_hundreds_of_pages(ask: Any, realdata: Path, tmp_path: Pat
 def test_mistakes_are_told(ask: Any, arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ask(*arguments)
+
+
+@pytest.mark.parametrize("option", ["--document", "--index", "--checkpoint", "--html"])
+def test_a_text_where_a_name_belongs_is_told(
+    option: str, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"--checkpoint": str(checkpoint), "--context": CONTEXT, "--question": QUESTION}
+    given[option] = " ".join([CONTEXT] * 20)
+    if option in ("--document", "--index"):
+        del given["--context"]
+    words = [word for name, value in given.items() for word in (name, value)]
+    assert CONTEXT[:40] in fail(capsys, "answer", *words)
 
 
 def test_a_file_that_is_no_document_is_refused(ask: Any, tmp_path: Path) -> None:

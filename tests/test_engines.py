@@ -229,6 +229,10 @@ def test_questions_of_files_are_answered_in_their_text(
         assert best["text"] == text[best["start_char"] : best["end_char"]]
     with pytest.raises(InputError, match=r"nothing there"):
         AnswerQuestions(work["run"], documents="file")({**batch, "file": ["/none.pdf"] * 3})
+    with pytest.raises(InputError, match=r"A pintora.*could not be read: File name too long"):
+        AnswerQuestions(work["run"], documents="file")({**batch, "file": ["A pintora " * 500] * 3})
+    with pytest.raises(InputError, match="Expected `columns` as"):
+        AnswerQuestions(work["run"], columns=["text"])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="one column of contexts"):
         AnswerQuestions(work["run"], documents="file", columns={"context": "text"})
 

@@ -68,6 +68,11 @@ class AnswerQuestions:
         precision: str = "float32",
     ) -> None:
         check(RULES, {"n_best": n_best, "screen": screen}, prefix="")
+        if not isinstance(columns, Mapping | None):
+            raise InputError(
+                "Expected `columns` as {canonical name: name in the batch}, or None; got "
+                f"{shown(columns)}."
+            )
         given = dict(columns or {})
         if documents is not None and "context" in given:
             raise InputError(

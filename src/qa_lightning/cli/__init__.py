@@ -5,6 +5,7 @@ Lightning, is imported when the command was chosen, so that ``--help`` answers a
 """
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -140,6 +141,10 @@ def _run(command: str, arguments: list[str]) -> None:
         if os.environ.get("QA_LIGHTNING_DEBUG") or not is_shortage(error):
             raise
         _fail(shortage(error))
+    except OSError as error:
+        if os.environ.get("QA_LIGHTNING_DEBUG") or error.errno != errno.ENAMETOOLONG:
+            raise
+        _fail(f"Expected the name of a file or folder; got a text: {str(error.filename)[:60]} …")
     except KeyboardInterrupt:  # before `fit` takes signals: nothing has begun
         sys.stderr.write("stopped by SIGINT.\n")
         raise SystemExit(130) from None

@@ -25,6 +25,7 @@ SUFFIXES: Final = {
     ".markdown": "markdown",
     ".txt": "text",
 }
+_SHOWN: Final = 200  # characters of a path
 _OLD_OR_ENCRYPTED: Final = b"\xd0\xcf\x11\xe0"  # Office 97 to 2003, or a password's wrapping
 _ARCHIVE: Final = b"PK\x03\x04"
 _PICTURES: Final = {
@@ -59,16 +60,17 @@ def read_document(path: str | PathLike[str], *, password: str | None = None) -> 
 
 
 def _kind(file: Path) -> str:
-    if not file.exists():
-        raise DocumentError("absent", name=file)
-    if not file.is_file():
-        raise DocumentError("no_file", name=file)
-    check_file(file)
     try:
+        if not file.exists():
+            raise DocumentError("absent", name=file)
+        if not file.is_file():
+            raise DocumentError("no_file", name=file)
+        check_file(file)
         with file.open("rb") as stream:
             start = stream.read(1024)
-    except OSError as error:
-        raise DocumentError("unreadable", name=file, why=error.strerror) from error
+    except OSError as error:  # a text in place of a file's name may be too long for one
+        name = str(file) if len(str(file)) < _SHOWN else f"{str(file)[:_SHOWN]} …"
+        raise DocumentError("unreadable", name=name, why=error.strerror) from error
     if b"%PDF-" in start:
         return "pdf"
     _refuse_others(file, start)
