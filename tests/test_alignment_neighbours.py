@@ -165,6 +165,39 @@ def test_noise_beside_another_text_is_seldom_believed(disturbed):
         assert figures.lost <= 0.6 * share * figures.labels
 
 
+def cut(label, first, last):
+    """Return a label whose document was cut to a part, with -1 where its answer is not in it."""
+    start, end = int(first * len(label.context)), int(last * len(label.context))
+    is_in = start <= label.true_start and label.true_end <= end
+    place = label.true_start - start if is_in else -1
+    return label._replace(
+        context=label.context[start:end],
+        true_start=place,
+        true_end=place + len(label.text) if is_in else -1,
+    )
+
+
+@pytest.mark.parametrize("script", LETTERS)
+def test_of_documents_cut_at_their_end_no_other_place_is_taken(disturbed, script):
+    """What is gone stands elsewhere as often as others stand twice, and was not meant there."""
+    labels = [cut(one, 0, 0.6) for one in made(disturbed, script, contexts=20)]
+    gone = [one for one in labels if one.true_start < 0]
+    figures, audit = disturbed.judged(labels)
+    assert sum(one.text in one.context for one in gone) >= 15
+    assert audit.by_status["exact"] == figures.labels - len(gone)
+    assert (figures.wrong, figures.lost) == (0, len(gone))
+
+
+@pytest.mark.parametrize("script", LETTERS)
+def test_of_documents_cut_at_their_beginning_the_rest_is_found(disturbed, script):
+    labels = [cut(one, 0.4, 1) for one in made(disturbed, script, contexts=20)]
+    gone = [one for one in labels if one.true_start < 0]
+    figures, audit = disturbed.judged(labels)
+    assert audit.offset_unit == OTHER_TEXT
+    assert figures.wrong <= 0.06 * figures.labels  # a third stand three times
+    assert figures.lost <= len(gone) + 0.02 * figures.labels
+
+
 @pytest.mark.realdata
 @pytest.mark.parametrize("language", ["en", "es", "ar", "tr"])
 @pytest.mark.parametrize("way", WAYS)

@@ -129,7 +129,9 @@ def _kept(stays: AlignedSpan, here: Place, rival: Place | None, context: str) ->
     return stays._replace(confidence=min(confidence, stays.confidence))
 
 
-def find_elsewhere(wanted: Wanted, question: str, place: int | None) -> AlignedSpan | None:
+def find_elsewhere(
+    wanted: Wanted, question: str, place: int | None, *, by_chance: bool
+) -> AlignedSpan | None:
     """Return the span of an answer whose text stands elsewhere than its offset says.
 
     None where it stands nowhere as whole words.
@@ -138,10 +140,12 @@ def find_elsewhere(wanted: Wanted, question: str, place: int | None) -> AlignedS
         wanted: the answer.
         question: whose words tell apart equally good places.
         place: the character at which the offset points; None where it says nothing.
+        by_chance: where the same text stands far from its offset, it does so by chance.
     """
     is_known = wanted.context.lexicon.has_words
-    for find, sure, shortest in (
-        (wanted.in_blanks, SURE, _SHORTEST_INSIDE_KNOWN if is_known else _SHORTEST_INSIDE),
+    same = AMBIGUOUS if by_chance else SURE
+    for find, most, shortest in (
+        (wanted.in_blanks, same, _SHORTEST_INSIDE_KNOWN if is_known else _SHORTEST_INSIDE),
         (wanted.in_folded, _ONE_OF_SEVERAL, None if is_known else _SHORTEST_INSIDE),
     ):
         found = find()
@@ -150,12 +154,12 @@ def find_elsewhere(wanted: Wanted, question: str, place: int | None) -> AlignedS
             continue
         places = supported(whole, wanted, question) if len(whole) > 1 else []
         if not places:
-            return found_at(whole[0], wanted, sure)
+            return found_at(whole[0], wanted, most)
         if (nearest := _much_nearer(whole, place)) is not None:
             return found_at(nearest, wanted, _DOUBTFUL, drifted=True)
         best, second, *_ = sorted(places, key=lambda one: (-one.support, one.where.start_char))
-        confidence = _confidence_of(best.support - second.support, is_same=sure == SURE)
-        return found_at(best.where, wanted, confidence)
+        confidence = _confidence_of(best.support - second.support, is_same=most == same)
+        return found_at(best.where, wanted, min(confidence, most))
     return None
 
 

@@ -89,6 +89,8 @@ def locate_answer(
     read = read_context(context, language)
     wanted = Wanted(answer, read)
     place = offsets.place(context, answer_start)
+    is_outside = place is not None and place < 0 < answer_start  # of a text cut at its beginning
+    place = None if is_outside else place
     stands = answer_start >= 0 and context.startswith(answer, answer_start)
     is_elsewhere = place != answer_start and not (stands and offsets.is_mixed)
     drifted = wanted.at(place) if place is not None and is_elsewhere else None
@@ -98,8 +100,11 @@ def locate_answer(
         return _exact(wanted, question, answer_start, offsets)
     found = _meant(wanted, answer_start, place, offsets) if place is not None else None
     pointed = place if offsets.say_something(answer_start) else None
-    found = found or find_elsewhere(wanted, question, pointed)
-    return found or (_reworded(read, question, answer) if read.lexicon.has_words else UNALIGNED)
+    by_chance = is_outside or (offsets.far_by_chance and answer_start > 0)
+    found = found or find_elsewhere(wanted, question, pointed, by_chance=by_chance)
+    if found is not None or is_outside or not read.lexicon.has_words:
+        return found or UNALIGNED
+    return _reworded(read, question, answer)
 
 
 def _exact(wanted: Wanted, question: str, start: int, offsets: Offsets) -> AlignedSpan:

@@ -63,6 +63,8 @@ class Neighbours:
     def place(self, start: int, *, but: Anchor | None = None) -> int | None:
         """Return where an offset points by two of its neighbours that agree; None without.
 
+        It may be outside of the context, which is then a part of the text that was labelled.
+
         Args:
             start: the offset.
             but: the answer in question, which is not asked, nor are others at its place.
@@ -77,8 +79,9 @@ class Neighbours:
         drifts = [one.place - self.scale.ratio * one.start for one in near]
         middle = median(drifts) if len(drifts) == _ASKED else drifts[0] if drifts else 0.0
         agreeing = [drift for drift in drifts if abs(drift - middle) <= NEAR]
-        drift = middle if len(agreeing) > 1 else self.scale.shared_drift
-        return None if drift is None else max(round(self.scale.ratio * start + drift), 0)
+        is_told = len(agreeing) > 1 or len(drifts) == 1
+        drift = middle if is_told else self.scale.shared_drift
+        return None if drift is None else round(self.scale.ratio * start + drift)
 
 
 def anchor_of(wanted: Wanted, start: int, *, stands: bool) -> Anchor | None:
