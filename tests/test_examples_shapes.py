@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qa_lightning.errors import InputError
-from qa_lightning.examples import load_examples
+from qa_lightning.examples import MemorySource, load_examples
 
 Row = dict[str, Any]
 WORDS = ["rio", "Douro", "nasce", "serra", "água", "😀", "ponte", "mil", "ano", "Lima", "casa"]
@@ -438,6 +438,40 @@ def test_spreadsheets(tmp_path: Path, delimiter: str, style: str) -> None:
         last = text.count("\r\n")
         with pytest.raises(InputError, match=f"line {last}: has "):
             load_examples(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("style", [str.title, str.upper, lambda name: f" {name} "])
+def test_names_in_capitals_are_read_wherever_they_stand(
+    tmp_path: Path, style: Callable[[str], str], nested: bool
+) -> None:
+    """As people type them into sheets, which come as frames, Parquet and JSON as well."""
+    rows = [row for row in made_rows(3, contexts=8) if nested or len(records(row)) == 1]
+    plain = rows
+    if not nested:
+        plain = [{k: v for k, v in r.items() if k != "answers"} | records(r)[0] for r in rows]
+        plain = [{"answer" if k == "text" else k: v for k, v in row.items()} for row in plain]
+    typed = [{style(name): value for name, value in row.items()} for row in plain]
+    frame = pd.DataFrame(typed)
+    frame.to_parquet(tmp_path / "x.parquet")
+    (tmp_path / "x.jsonl").write_text(lines(typed))
+    (tmp_path / "x.json").write_text(json.dumps(typed))
+    datasets.Dataset.from_list(typed).save_to_disk(tmp_path / "saved")
+    memory = [frame, typed, datasets.Dataset.from_list(typed), pa.Table.from_pylist(typed)]
+    files = [tmp_path / name for name in ("x.parquet", "x.jsonl", "x.json", "saved")]
+    found = [load_examples(path) for path in files]
+    found += [load_examples(MemorySource({"train": data})) for data in memory]
+    for examples in found:
+        assert examples.to_list() == rows
+
+
+def test_a_name_as_it_is_meant_goes_before_one_in_capitals(tmp_path: Path) -> None:
+    rows = made_rows(4)
+    both = [{"Context": "another", **row, "QUESTION": "another?"} for row in rows]
+    (tmp_path / "x.jsonl").write_text(lines(both))
+    pd.DataFrame(both).to_parquet(tmp_path / "x.parquet")
+    for name in ("x.jsonl", "x.parquet"):
+        assert load_examples(tmp_path / name).to_list() == rows
 
 
 def test_a_consensus_that_is_no_place_is_not_read(tmp_path: Path) -> None:

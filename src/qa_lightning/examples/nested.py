@@ -42,8 +42,8 @@ def nested_rows(entry: Any, columns: ColumnNames) -> Iterator[tuple[str, Row]]:
         yield "", Unreadable("is no object {...}")
     elif (annotated := annotated_rows(entry, columns)) is not None:
         yield from (("", row) for row in annotated)
-    elif columns.has_question(entry) or not _parts(entry, columns):
-        yield "", entry
+    elif columns.has_question(row := columns.in_row(entry)) or not _parts(entry, columns):
+        yield "", row
     else:
         yield from _inner_rows(entry, columns, {})
 

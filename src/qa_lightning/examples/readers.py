@@ -196,6 +196,8 @@ def table_batch(
     table: pa.Table, origin: str, names: Sequence[str], columns: ColumnNames
 ) -> RawBatch:
     """Return a table as one batch whose rows count from 1; rows may hold many questions."""
+    table = table.rename_columns(columns.spelled(table.column_names))
+    names = columns.spelled(names)
     if columns.has_question(names) or set(CONTAINERS).isdisjoint(names):
         return RawBatch(table, origin, "row", range(1, table.num_rows + 1), tuple(names))
     pairs = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import datasets
@@ -152,14 +153,15 @@ class ColumnNames:
         if answers:
             yield "answers", self.answer_forms
 
-    def wanted(self, names: Iterable[str], origin: object) -> list[str]:
+    def wanted(self, names: Sequence[str], origin: object) -> list[str]:
         """Choose the columns of a file that are read at all.
 
         Raises:
             InputError: one of them stands there twice; which is meant nobody knows.
         """
         every = self._known() | set(CONTAINERS)
-        chosen = [name for name in names if name in every]
+        pairs = zip(names, self.spelled(names), strict=True)
+        chosen = [name for name, spelled in pairs if spelled in every]
         for name in chosen:
             if chosen.count(name) > 1:
                 raise InputError(
@@ -169,17 +171,20 @@ class ColumnNames:
         return chosen
 
     def spelled(self, names: Sequence[str]) -> list[str]:
-        """Return a spreadsheet's names without blanks, and capitals where that makes them known.
+        """Return a table's names without blanks, and capitals where that makes them known.
 
         >>> ColumnNames().spelled(["ID", " Context", "Who"])
         ['id', 'context', 'Who']
         """
-        known, spelled = self._known(), []
-        for name in map(str.strip, names):
-            lower = name.lower()
-            is_free = lower in known and lower not in names and lower not in spelled
-            spelled.append(lower if is_free and name not in known else name)
-        return spelled
+        return list(_spelled(self, tuple(names)))
+
+    def in_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row under names that are known, as ``spelled`` has them."""
+        names = tuple(row)
+        if not all(isinstance(name, str) for name in names):
+            return row
+        spelled = _spelled(self, names)
+        return row if spelled == names else dict(zip(spelled, row.values(), strict=True))
 
     def _known(self) -> set[str]:
         every = {name for form in self.answer_forms for name in form} | {self.beside}
@@ -189,6 +194,17 @@ class ColumnNames:
     def has_question(self, names: Iterable[str]) -> bool:
         """Tell whether what has these names is a question, and not what holds questions."""
         return not {name.partition(".")[0] for name in self.question}.isdisjoint(names)
+
+
+@lru_cache(maxsize=64)  # rows of a file have few sets of names
+def _spelled(columns: ColumnNames, names: tuple[str, ...]) -> tuple[str, ...]:
+    known, spelled = columns._known(), []
+    for given in names:
+        name = given.strip()
+        lower = name.lower()
+        is_free = lower in known and lower not in names and lower not in spelled
+        spelled.append(lower if is_free and name not in known else name)
+    return tuple(spelled)
 
 
 def _answer_forms(mapped: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
