@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qa_lightning.alignment.neighbours import OTHER_TEXT
+from qa_lightning.alignment.locate import locate_answer
+from qa_lightning.alignment.neighbours import OTHER_TEXT, Anchor, Neighbours, Scale
+from qa_lightning.alignment.offsets import Offsets
 from qa_lightning.examples import load_examples
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -218,3 +220,29 @@ def test_where_only_the_question_tells_its_confidence_is_honest(disturbed, reald
     assert audit.offsets_are_noise
     assert figures.wrong <= 0.005 * figures.labels
     assert figures.lost <= 0.05 * figures.labels
+
+
+@pytest.mark.parametrize("start", [0, -1, -2, -40])
+def test_no_answer_is_put_before_its_context(start):
+    """What the others say of an offset that is missing may lie before the text, or at its end."""
+    context = "alpha beta gamma delta epsilon alpha beta zeta eta theta. iota"
+    for answer in ("zeta", "alpha", "iota", "a. iota"):
+        for place in range(-len(context) - 20, 20):
+            scale = Scale(1.0, float(place - start))
+            known = Offsets(scale=scale, neighbours=Neighbours([], scale), zero_counts=start == 0)
+            span = locate_answer(context, "?", answer, start, language=None, offsets=known)
+            if span.start_char is not None:
+                assert 0 <= span.start_char < span.end_char <= len(context)
+                assert context[span.start_char : span.end_char] == answer
+
+
+def test_what_stands_stays_where_a_neighbour_stands_too():
+    """Two annotators' offsets in one document: which of them counts otherwise is not known."""
+    pieces = [f"w{number:03} " for number in range(60)]
+    pieces[8] = pieces[13] = "same "  # at 40 and at 65
+    context = "".join(pieces)
+    astray = [Anchor(100, 125), Anchor(130, 155)]
+    for anchors, expected in ((astray, 65), ([Anchor(10, 10), *astray], 40)):
+        known = Offsets(scale=Scale(), neighbours=Neighbours(anchors, Scale()))
+        span = locate_answer(context, "?", "same", 40, language=None, offsets=known)
+        assert span.start_char == expected

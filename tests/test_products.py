@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 import matrix_support as matrix
@@ -23,6 +24,7 @@ from qa_lightning.attention import pin_bigbird_attention
 from qa_lightning.backbones import (
     FLOAT32_ALONE,
     FollowedNetwork,
+    add_adapters,
     build_network,
     fast_network,
     model_inputs,
@@ -114,6 +116,7 @@ def test_a_product_in_int8_errs_by_half_a_step_a_number_and_row_by_row(seed: int
     """The bound is of the arithmetic: either factor is off by half a step at most."""
     draw = torch.Generator().manual_seed(seed)
     many, wide, out = (int(torch.randint(1, 90, (1,), generator=draw)) for _ in range(3))
+    wide = 1 if seed < 4 else wide  # an adapter of rank 1
     layer = nn.Linear(wide, out, bias=seed % 3 > 0)
     layer.weight.data = torch.randn(out, wide, generator=draw) * torch.rand(out, 1, generator=draw)
     layer.weight.data[0] = 0
@@ -214,6 +217,30 @@ def test_a_network_that_is_changed_in_any_way_is_followed_whole(
             torch.testing.assert_close(found[-1], logits(network), rtol=1e-3, atol=1e-4)
         assert not torch.allclose(found[-1], found[-2], atol=1e-3), change
     assert followed.now() is followed.now()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_adapter_is_followed_when_it_is_switched(own: bool) -> None:
+    """That changes no tensor, but a mark of the layer."""
+    network = small_network()
+    add_adapters(network, {"r": 1, "lora_alpha": 300})
+    network.eval()
+    for name, tensor in network.named_parameters():
+        tensor.data += 0.1 if "lora_B" in name else 0.0
+    batch = batch_of(network)
+    for numbers in (torch.float32, torch.int8):
+        followed, found = FollowedNetwork(network, numbers=numbers, own=own), []
+        for is_on in (True, False, True):
+            for module in network.modules():
+                if isinstance(module, LoraLayer):
+                    module.enable_adapters(is_on)
+            with torch.inference_mode():
+                found.append(span_logits(followed.now(), batch)[0])
+                expected = span_logits(network, batch)[0]
+            near = 1e-4 if numbers == torch.float32 else 0.05
+            torch.testing.assert_close(found[-1], expected, rtol=near, atol=near)
+        assert torch.equal(found[0], found[2])
+        assert not torch.allclose(found[0], found[1], atol=0.06)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

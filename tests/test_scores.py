@@ -5,9 +5,11 @@ import logging
 import math
 import re
 import string
+from decimal import Decimal
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.text import squad as torchmetrics_squad
@@ -189,6 +191,9 @@ def test_real_no_answer_scores_move_the_threshold():
     constant = squad_scores(predictions, references, no_answer_scores=dict.fromkeys(odds, 0.0))
     assert constant["best_exact"] < 100.0
     assert "best_exact" not in squad_scores(predictions, references)
+    for kind in (torch.tensor, np.float32, Decimal):  # numbers of other libraries
+        given = {name: kind(score) for name, score in odds.items()}
+        assert squad_scores(predictions, references, no_answer_scores=given) == figures
 
 
 def test_missing_predictions_are_treated_as_the_scripts_do(caplog):

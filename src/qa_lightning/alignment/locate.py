@@ -90,9 +90,11 @@ def locate_answer(
     wanted = Wanted(answer, read)
     place = offsets.place(context, answer_start)
     is_outside = place is not None and place < 0 < answer_start  # of a text cut at its beginning
-    place = None if is_outside else place
+    place = None if place is None or place < 0 else place
     stands = answer_start >= 0 and context.startswith(answer, answer_start)
-    is_elsewhere = place != answer_start and not (stands and offsets.is_mixed)
+    is_elsewhere = place != answer_start
+    if stands and is_elsewhere:
+        is_elsewhere = offsets.stands_by_chance(answer_start)
     drifted = wanted.at(place) if place is not None and is_elsewhere else None
     if drifted is not None:
         return found_at(drifted, wanted, DRIFTED, drifted=True)
@@ -124,7 +126,7 @@ def _exact(wanted: Wanted, question: str, start: int, offsets: Offsets) -> Align
 
 def _meant(wanted: Wanted, start: int, place: int, offsets: Offsets) -> AlignedSpan | None:
     """Return the span that an offset means although the text does not stand there."""
-    if place >= 0 and (here := wanted.at(place)) is not None:
+    if (here := wanted.at(place)) is not None:
         return found_at(here, wanted, SURE)
     if not offsets.say_something(start):
         return None

@@ -69,19 +69,26 @@ class Neighbours:
             start: the offset.
             but: the answer in question, which is not asked, nor are others at its place.
         """
-        at = bisect_left(self.anchors, (start, 0))
-        near = [
-            one
-            for one in self.anchors[max(at - 2 * _ASKED, 0) : at + 2 * _ASKED]
-            if but is None or one.place != but.place
-        ]
-        near = sorted(near, key=lambda one: abs(one.start - start))[:_ASKED]
+        near = self._near(start, but)
         drifts = [one.place - self.scale.ratio * one.start for one in near]
         middle = median(drifts) if len(drifts) == _ASKED else drifts[0] if drifts else 0.0
         agreeing = [drift for drift in drifts if abs(drift - middle) <= NEAR]
         is_told = len(agreeing) > 1 or len(drifts) == 1
         drift = middle if is_told else self.scale.shared_drift
         return None if drift is None else round(self.scale.ratio * start + drift)
+
+    def stand_near(self, start: int) -> bool:
+        """Tell whether a neighbour of an offset stands where characters say, as this may then."""
+        return any(one.start == one.place for one in self._near(start, None))
+
+    def _near(self, start: int, but: Anchor | None) -> list[Anchor]:
+        at = bisect_left(self.anchors, (start, 0))
+        near = [
+            one
+            for one in self.anchors[max(at - 2 * _ASKED, 0) : at + 2 * _ASKED]
+            if but is None or one.place != but.place
+        ]
+        return sorted(near, key=lambda one: abs(one.start - start))[:_ASKED]
 
 
 def anchor_of(wanted: Wanted, start: int, *, stands: bool) -> Anchor | None:

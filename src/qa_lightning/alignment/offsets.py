@@ -109,9 +109,16 @@ class Offsets:
             start: the offset.
             but: what the answer in question shows of offsets, which proves nothing of itself.
         """
+        if start < 0:  # a missing one
+            return None
         if self.neighbours is not None:
             return self.neighbours.place(start, but=but)
         return place_in(context, self.unit, start) if self.unit else start
+
+    def stands_by_chance(self, start: int) -> bool:
+        """Tell whether a text at its offset may be meant where that points by another count."""
+        around = self.neighbours
+        return not (self.is_mixed or (around is not None and around.stand_near(start)))
 
     def weight(self, one: Occurrence, drift: int) -> float:
         """Return how likely an occurrence is meant by an offset off by so many characters."""
@@ -196,7 +203,7 @@ class _Tally:
 
     def add_missed(self, wanted: Wanted, start: int, place: int | None) -> None:
         place = start if place is None else place
-        first, end = max(place - NEAR, 0), place + NEAR + 1
+        first, end = max(place - NEAR, 0), max(place + NEAR + 1, 0)
         near = wanted.in_blanks(first, end) or wanted.in_folded(first, end)
         if start <= 0:
             self.zero_near += bool(near)

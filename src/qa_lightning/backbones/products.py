@@ -31,6 +31,7 @@ _ROWS = 512  # tokens at a time that weights are laid out for; others serve as w
 _SHORT = 512  # tokens of windows whose attention scores fit into the caches
 _LOGITS = 2  # a start's and an end's
 _INT8 = 127  # the largest on either side of zero
+_ROW_BY_ROW = torch.contiguous_format  # strides too, which one column leaves open
 _LEAST = 1e-30  # of what rows of zeros are divided by
 
 
@@ -137,7 +138,8 @@ class _Held(NamedTuple, Generic[NetworkT]):
 def _parts(network: nn.Module) -> Iterator[object]:
     """Yield what a network is made of; held, none of it gives its place to another unseen."""
     for module in network.modules():
-        yield from (module, module.training, vars(module).get("forward"))
+        yield module
+        yield from vars(module).values()  # in training or not, another forward, an adapter's switch
         yield from module._parameters.values()
         yield from module._buffers.values()
         yield from module._forward_hooks.values()
@@ -211,7 +213,9 @@ def _laid_out(linear: Any, then: str, dtype: torch.dtype) -> Product:
 def _rounded(linear: Any, then: str, dtype: torch.dtype) -> Product:
     weight_oi = linear.weight.detach()
     scale_o = weight_oi.abs().amax(1).div_(_INT8).clamp_(min=_LEAST)
-    rounded_io = (weight_oi / scale_o[:, None]).round_().to(dtype).t().contiguous()
+    rounded_io = (
+        (weight_oi / scale_o[:, None]).round_().to(dtype).t().clone(memory_format=_ROW_BY_ROW)
+    )
     bias_o = 0.0 if linear.bias is None else linear.bias.detach()
 
     def product(states: Tensor) -> Tensor:

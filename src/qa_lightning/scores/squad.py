@@ -8,8 +8,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -222,7 +221,8 @@ def _with_threshold(
 
 
 def _is_number(score: object) -> bool:
-    return isinstance(score, Real) and not math.isnan(float(score))
+    """Tell a number of any library, a tensor's too, from None, texts and NaN."""
+    return isinstance(score, SupportsFloat) and not math.isnan(float(score))
 
 
 def _means(scores: ExampleScores, exact_name: str, prefix: str = "") -> dict[str, float]:
