@@ -465,9 +465,10 @@ def test_names_in_capitals_are_read_wherever_they_stand(
         assert examples.to_list() == rows
 
 
-def test_a_name_as_it_is_meant_goes_before_one_in_capitals(tmp_path: Path) -> None:
+def test_a_name_as_it_is_meant_goes_before_one_in_capitals_or_blanks(tmp_path: Path) -> None:
     rows = made_rows(4)
-    both = [{"Context": "another", **row, "QUESTION": "another?"} for row in rows]
+    others = {"QUESTION": "another?", "question ": "another?", " context": "another"}
+    both = [{"Context": "another", **row, **others} for row in rows]
     (tmp_path / "x.jsonl").write_text(lines(both))
     pd.DataFrame(both).to_parquet(tmp_path / "x.parquet")
     for name in ("x.jsonl", "x.parquet"):

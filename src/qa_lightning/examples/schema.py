@@ -201,6 +201,8 @@ def _spelled(columns: ColumnNames, names: tuple[str, ...]) -> tuple[str, ...]:
     known, spelled = columns._known(), []
     for given in names:
         name = given.strip()
+        if name != given and (name in names or name in spelled):
+            name = given  # another column, that nobody asks for
         lower = name.lower()
         is_free = lower in known and lower not in names and lower not in spelled
         spelled.append(lower if is_free and name not in known else name)
