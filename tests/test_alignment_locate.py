@@ -227,3 +227,16 @@ def test_equal_places_are_ambiguous():
 def test_text_elsewhere_is_moved_or_ambiguous():
     assert locate("Veio Ana.", "Quem veio?", "Ana", 0)[:3] == (5, 8, "moved")
     assert locate("Ana, Ana.", "Quem?", "Ana", 3).status == "ambiguous"
+
+
+@pytest.mark.parametrize(
+    ("answer", "context", "found"),
+    [
+        ("cats (big", "We saw Cats (big [and (old)] ones) there.", "Cats (big [and (old)] ones)"),
+        ("saw :( cats", "We Saw :( cats (2), dogs (3), birds (4) and fish (5).", "Saw :( cats"),
+    ],
+)
+def test_a_span_takes_its_brackets_ends_and_no_others(answer, context, found):
+    """One that stays open took all that follows into the answer."""
+    span = locate_answer(context, "?", answer, -1, language=None)
+    assert context[span.start_char : span.end_char] == found

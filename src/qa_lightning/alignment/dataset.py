@@ -22,7 +22,7 @@ from qa_lightning.alignment.shown import shown_answers
 from qa_lightning.errors import InputError
 
 # Part of the cache's key: raise it whenever the same input may get other spans.
-ALIGNMENT_VERSION: Final = 14
+ALIGNMENT_VERSION: Final = 15
 DEFAULT_THRESHOLD: Final = 0.85
 POLICIES: Final = ("repair", "drop", "no_answer", "keep", "strict")
 

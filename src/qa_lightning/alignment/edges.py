@@ -12,6 +12,7 @@ from qa_lightning.alignment.words import FUNCTION_WEIGHT, Word
 
 _QUOTES: Final = "\"'“”‘’«»"
 _OPENERS: Final = _QUOTES + "(["
+_BRACKETS: Final = {"(": ")", "（": "）", "[": "]"}
 _FARTHEST_BRACKET: Final = 24
 
 
@@ -238,13 +239,30 @@ def _is_contraction_of(wanted: Sequence[Word], found: Word, context: Context) ->
 
 def closed_end(context: Context, start_char: int, end_char: int) -> int:
     """Return the end of a span moved behind the brackets or the quotation mark that it opens."""
+    end_char = _behind_brackets(context.text, start_char, end_char)
     inside = html.unescape(context.text[start_char:end_char])
     rest = context.text[end_char : end_char + _FARTHEST_BRACKET]
-    for opening, closing in ("()", "（）", "[]"):
-        if inside.count(opening) > inside.count(closing) and closing in rest:
-            return closed_end(context, start_char, end_char + rest.index(closing) + 1)
     for mark in ("&quot;", '"', "”"):
         opened = inside.count("“") - inside.count("”") if mark == "”" else inside.count('"') % 2
         if opened > 0 and rest.startswith(mark):
             return end_char + len(mark)
+    return end_char
+
+
+def _behind_brackets(text: str, start_char: int, end_char: int) -> int:
+    """Return the end behind the last bracket that a span opens; its own where one stays open."""
+    inside = html.unescape(text[start_char:end_char])
+    missing = {
+        closing: max(inside.count(opening) - inside.count(closing), 0)
+        for opening, closing in _BRACKETS.items()
+    }
+    if any(missing.values()):
+        rest = text[end_char : end_char + _FARTHEST_BRACKET]
+        for place, sign in enumerate(rest, end_char + 1):
+            if sign in _BRACKETS:
+                missing[_BRACKETS[sign]] += 1
+            elif sign in missing:
+                missing[sign] = max(missing[sign] - 1, 0)
+            if not any(missing.values()):
+                return place
     return end_char
