@@ -201,7 +201,7 @@ def test_mistakes_are_told(answerer: QuestionAnswerer, tmp_path: Path) -> None:
         (broken, "that file is none"),
         (tmp_path / "nowhere", "there is no such folder"),
         (tmp_path / "empty", "neither `checkpoints/best.ckpt` .* nor `config.json`"),
-        ("runs/of-somebody-else", "is no folder here, and as a Hub id it could not be loaded"),
+        ("of-somebody-else/model", "is no folder here, and as a Hub id it could not be loaded"),
     ):
         with pytest.raises(InputError, match=message):
             QuestionAnswerer.from_checkpoint(source)

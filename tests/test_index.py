@@ -124,6 +124,20 @@ def write_or_spoil(path: Path, draw: random.Random) -> bool:
     return not spoil
 
 
+def test_what_a_killed_update_left_is_swept_where_nothing_has_changed(tmp_path: Path) -> None:
+    folder, index = tmp_path / "documents", tmp_path / "index"
+    folder.mkdir()
+    (folder / "a.txt").write_text("O rio Douro.", "utf-8")
+    update_index(folder, index)
+    (folder / "a.txt").write_text("O rio Tejo.", "utf-8")
+    shutil.copytree(index / "00000001", tmp_path / "old")
+    update_index(folder, index)
+    (tmp_path / "old").rename(index / "00000001")
+    (index / ".00000003.abcdefgh").mkdir()
+    assert update_index(folder, index)[:3] == (0, 0, 0)
+    assert [path.name for path in index.iterdir()] == ["00000002"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_becomes_of_a_folder_its_index_is_of_it_or_stays_and_says_so(
     seed: int, tmp_path: Path

@@ -759,9 +759,15 @@ def test_weights_of_an_exported_folder_that_are_not_finite_are_told(
 
 
 @pytest.mark.parametrize(
-    "source", [None, 3, 1.5, [], {}, b"x.ckpt", object(), "", "\0", "a" * 9999]
+    "source", [None, 3, 1.5, [], {}, b"x.ckpt", object(), "", " ", "\0", "a" * 9999]
 )
-def test_what_is_no_source_is_told(source: Any) -> None:
+def test_what_is_no_source_is_told(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a run lies below the folder that one is in."""
+    (tmp_path / "runs/demo/checkpoints").mkdir(parents=True)
+    write_checkpoint(tmp_path / "runs/demo/checkpoints/best.ckpt")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError):
         QuestionAnswerer.from_checkpoint(source)
 

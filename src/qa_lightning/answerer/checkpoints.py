@@ -71,7 +71,12 @@ def checkpoint_file(source: str | Path) -> Path | None:
     """Return the checkpoint that a path means: a file, a run's folder, or that of its checkpoints.
 
     None where the path is neither: it may be an exported folder or a Hub id.
+
+    Raises:
+        InputError: nothing is named, which would be the folder that one happens to be in.
     """
+    if not str(source).strip():
+        raise InputError(f"Expected a checkpoint's file, a folder or a Hub id; got {source!r}.")
     path = local_file(source)
     if path.is_file() or path.suffix == _SUFFIX:
         return path

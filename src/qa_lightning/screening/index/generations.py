@@ -104,17 +104,26 @@ def next_generation(folder: Path) -> Iterator[Path]:
     Args:
         folder: of the index.
     """
+    sweep(folder)
     current = newest(folder)
-    for left in filter(_is_unfinished, folder.iterdir()):
-        shutil.rmtree(left, ignore_errors=True)
     number = int(current.name) + 1 if current else 1
     with whole_folder(folder / f"{number:08d}", "--output") as scratch:
         sizes = _link_files(current, scratch) if current else {}
         yield scratch
         _write_manifest(scratch, sizes)
-    for old in folder.iterdir():
-        if _NUMBER.fullmatch(old.name) and int(old.name) < number:
-            shutil.rmtree(old, ignore_errors=True)  # who has it open keeps it
+    sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed update left, and the generations before the newest.
+
+    The caller holds the index's lock; who has an old one open keeps it.
+    """
+    current = newest(folder)
+    for one in folder.iterdir():
+        is_old = current is not None and one.name < current.name and _NUMBER.fullmatch(one.name)
+        if is_old or _is_unfinished(one):
+            shutil.rmtree(one, ignore_errors=True)
 
 
 def _is_unfinished(path: Path) -> bool:

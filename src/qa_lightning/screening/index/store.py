@@ -6,7 +6,7 @@ Its files never change once they are written, and are mapped into memory.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from qa_lightning.documents import Document, Element
 from qa_lightning.errors import InputError
@@ -69,6 +69,8 @@ def _schema() -> Any:
 class PassageWriter:
     """Write passages into a folder, beside those that stand there.
 
+    A context whose error is passed on when nothing writes there any more: the folder may then go.
+
     Args:
         folder: holds the files.
     """
@@ -77,6 +79,15 @@ class PassageWriter:
         self._engine = engine()
         self._index = self._engine.Index(_schema(), path=str(folder))
         self._writer = self._index.writer(_WRITER_BYTES, 1)
+        self._is_finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not self._is_finished:
+            self._writer.rollback()
+            self._writer.wait_merging_threads()
 
     def remove(self, file: str) -> None:
         """Take out a file's passages."""
@@ -98,6 +109,7 @@ class PassageWriter:
     def finish(self) -> None:
         """Write all to disk, and remove what is not used any more."""
         self._writer.commit()
+        self._is_finished = True
         self._writer.wait_merging_threads()
         with self._index.writer(_WRITER_BYTES, 1) as writer:  # what merging replaced
             writer.garbage_collect_files()

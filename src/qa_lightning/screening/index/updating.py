@@ -21,6 +21,7 @@ from qa_lightning.screening.index.generations import (
     next_generation,
     open_newest,
     refuse_other_folder,
+    sweep,
 )
 from qa_lightning.screening.index.store import PassageWriter, engine
 
@@ -88,9 +89,10 @@ def _updated(folder: Path, index: Path, files: dict[str, Path]) -> Changes:
     gone = [name for name in known if name not in hashes]
     kept = {name: told for name, told in hashes.items() if known.get(name) == told}
     added: dict[str, str] = {}
-    if wanted or gone:
-        with next_generation(index) as scratch:
-            writer = PassageWriter(scratch)
+    if not wanted and not gone:
+        sweep(index)
+    else:
+        with next_generation(index) as scratch, PassageWriter(scratch) as writer:
             for name in (*gone, *(name for name in wanted if name in known)):
                 writer.remove(name)
             added = {n: hashes[n] for n in wanted if _add(writer, n, files[n])}
