@@ -1,6 +1,7 @@
 """Shared fixtures: one thread a process, no network, no tracker accounts, a cache of its own."""
 
 import atexit
+import importlib
 import os
 import shutil
 import signal
@@ -24,6 +25,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # and one that `nohup` started, its end
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # One folder for the whole session, xdist's processes included: they inherit the variable. It has
 # to stand before `datasets` and `huggingface_hub` are imported, which read HF_HOME only then.
@@ -142,3 +145,10 @@ def demo_run(shared_folder: Path) -> Path:
             config = write_yaml(shared_folder / "demo_run.yaml", DEMO)
             run("fit", "--config", config, "--trainer.default_root_dir", folder)
     return folder
+
+
+@pytest.fixture
+def disturbed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give the benchmarks' ways to disturb labels whose places are known."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("_disturbed")

@@ -1,14 +1,10 @@
 """Offsets that are off, or whose text is written otherwise there, and stands near them twice."""
 
-import importlib
 import random
-from pathlib import Path
 
 import pytest
 
 from qa_lightning.alignment import DEFAULT_THRESHOLD, locate_answer
-
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 WORDS = {
     "de": "Stadt Fluss Museum Lehrer Geschichte Krieg Dampfmaschine Größe Köln Straße 1850",
@@ -24,12 +20,6 @@ WORDS = {
     "zh": "博物馆 老师们 历史书 世界大战 北京市 语言学 人口数 图书馆 工程师 大河流 1850",
 }
 UNSPACED = ("th", "zh")
-
-
-@pytest.fixture
-def disturbed(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("_disturbed")
 
 
 def twice(disturbed, script, number, most):

@@ -1,9 +1,7 @@
 """Offsets into another text: the answers that stand once tell where the others are meant."""
 
-import importlib
 import random
 from itertools import accumulate
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,6 @@ from qa_lightning.alignment.neighbours import OTHER_TEXT, Anchor, Neighbours, Sc
 from qa_lightning.alignment.offsets import Offsets
 from qa_lightning.examples import load_examples
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 LETTERS = {
     "latin": "abcdefghilmnoprstuvz",
     "turkish": "abcçdefgğhıijklmnoöprsştuüvyz",
@@ -22,12 +19,6 @@ LETTERS = {
     "thai": "กขคงจชซดตถทธนบปผพฟมยรลวสหอฮ",
 }
 UNSPACED = ("han", "thai")
-
-
-@pytest.fixture
-def disturbed(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("_disturbed")
 
 
 def made(disturbed, script, *, contexts=8, single=6, repeated=3):

@@ -1,23 +1,14 @@
 """Exact answers of files that look as if a search had placed them: people's stay, a search's go."""
 
-import importlib
 import random
-from pathlib import Path
 
 import pytest
 
 from qa_lightning.examples import load_examples
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 NAMES = [f"{first} {last}" for first in ("Ana", "Rui", "Eva", "Ivo") for last in "ABCDEFGHIJKLMN"]
 WORKS = ["a ponte nova", "o museu real", "a torre alta", "o canal velho", "a praça grande"]
 STORY = "{name} chegou cedo à cidade. Muitos anos depois, {name} desenhou {work} de pedra."
-
-
-@pytest.fixture
-def disturbed(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("_disturbed")
 
 
 def first_hits(disturbed, *, misplaced, number=120):

@@ -1,9 +1,7 @@
 """Right labels stay, whatever the language; labels that drift are found, whatever the tool."""
 
-import importlib
 import unicodedata
 from functools import partial
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +10,6 @@ from hypothesis import strategies as st
 from qa_lightning.alignment import DEFAULT_THRESHOLD, align_examples, locate_answer
 from qa_lightning.errors import InputError
 from qa_lightning.examples import load_examples
-
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 # Sentences in many scripts, an answer each, and one that is only a part of a written word.
 TEXTS = {
@@ -34,12 +30,6 @@ TEXTS = {
     "vi": ("Thành phố nằm ở phía bắc của đất nước, và má tôi ở đó.", "phía bắc"),
     "emoji": ("Ana 👩‍👩‍👧‍👦 mora aqui 🇧🇷, e Rui 👍🏽 não.", "👩‍👩‍👧‍👦 mora"),
 }
-
-
-@pytest.fixture
-def disturbed(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("_disturbed")
 
 
 def text_at(found, context):
